@@ -1,0 +1,40 @@
+# Two commands matter: `make demo` and `make test`. Both create the environment on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint format bench reproduce docs clean
+
+$(STAMP): pyproject.toml requirements.lock tools/install.py
+	$(PYTHON) tools/install.py $(VENV)
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python tools/demo.py
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# One benchmark by name: make bench ONLY=losses
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py $(ONLY)
+
+# Every reproduction, written beside the code: minutes to hours. make reproduce ONLY="relic simcse"
+reproduce: $(STAMP)
+	$(BIN)/nearfar reproduce $(or $(ONLY),--all) --out nearfar/reproductions/results
+
+docs: $(STAMP)
+	$(BIN)/python tools/results_table.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,25 @@
+"""nearfar: representation learning by contrast, in every field where it works.
+
+The two short ways in are :func:`nearfar.fit` and the ``nearfar`` command. Everything else is imported from
+its room: ``nearfar.losses``, ``nearfar.parts``, ``nearfar.training``, ``nearfar.evaluation`` and one package
+per field (``nearfar.vision``, ``nearfar.text``, ...).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Representation", "__version__", "fit"]
+
+if TYPE_CHECKING:
+    from nearfar.estimator import Representation, fit
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use so that `nearfar --help` and `nearfar list` never pay for importing torch.
+    if name in ("fit", "Representation"):
+        from nearfar import estimator
+
+        return getattr(estimator, name)
+    raise AttributeError(f"module 'nearfar' has no attribute {name!r}")

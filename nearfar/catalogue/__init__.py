@@ -1,0 +1,42 @@
+"""Every system of the library: slug, field, paper, class, its five parts, its reproduction and verdict.
+
+Reading it imports neither torch nor any field, so that ``nearfar list`` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from nearfar.catalogue import graph, multimodal, segmentation, text, vision
+from nearfar.catalogue.system import Parts, System
+
+__all__ = ["FIELDS", "SYSTEMS", "Parts", "System", "find", "slug_of"]
+
+SYSTEMS: tuple[System, ...] = (
+    *vision.SYSTEMS,
+    *segmentation.SYSTEMS,
+    *text.SYSTEMS,
+    *multimodal.SYSTEMS,
+    *graph.SYSTEMS,
+)
+FIELDS: tuple[str, ...] = tuple(dict.fromkeys(system.field for system in SYSTEMS))
+_BY_SLUG = {system.slug: system for system in SYSTEMS}
+
+
+def find(slug: str) -> System:
+    """The system called ``slug``.
+
+    Raises:
+        KeyError: unknown slug; the message names the closest ones.
+    """
+    if slug in _BY_SLUG:
+        return _BY_SLUG[slug]
+    close = difflib.get_close_matches(slug.lower(), _BY_SLUG, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else "`nearfar list` shows them all."
+    raise KeyError(f"there is no method called {slug!r}; {hint}")
+
+
+def slug_of(cls: type) -> str | None:
+    """The slug under which a class is catalogued."""
+    target = f"{cls.__module__}:{cls.__qualname__}"
+    return next((system.slug for system in SYSTEMS if system.target == target), None)

@@ -1,0 +1,88 @@
+"""The ``nearfar`` command. This module must stay light: ``nearfar --help`` and ``nearfar list`` import no torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "list": ("lookup", "every method, its field, paper and the verdict of its reproduction"),
+    "show": ("lookup", "one method: its five parts, its settings, what was measured"),
+    "train": ("train", "train a method on your data or on an embedded set"),
+    "resume": ("train", "continue an interrupted run, to the bit"),
+    "evaluate": ("measure", "probe finished runs, beside their untrained selves"),
+    "embed": ("measure", "turn data into vectors with a finished run"),
+    "compare": ("measure", "train several methods over several seeds; one table with intervals"),
+    "reproduce": ("measure", "re-test a paper's claim at laptop scale"),
+    "report": ("measure", "write a run's page"),
+    "doctor": ("lookup", "what this machine and installation can do"),
+}
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; the message says why in one sentence."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 2 wrong input, 1 anything else."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        from nearfar import __version__
+
+        print(f"nearfar {__version__}")
+        return 0
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        return _fail(f"there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
+    module = importlib.import_module(f"nearfar.cli.{COMMANDS[name][0]}")
+    try:
+        return int(getattr(module, {"list": "list_methods"}.get(name, name))(rest) or 0)
+    except SystemExit as stop:
+        return int(stop.code or 0) if isinstance(stop.code, int | None) else 2
+    except KeyboardInterrupt:
+        return _fail("interrupted; a run with a checkpoint can be continued with `nearfar resume`", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if os.environ.get("NEARFAR_TRACEBACK"):
+            raise
+        return _fail(_sentence(error), 2 if _is_input(error) else 1)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: nearfar <command> [arguments]",
+            "",
+            "Learns representations by contrast: it pulls views of the same thing near and pushes the rest far.",
+            "",
+            *lines,
+            "",
+            "nearfar <command> --help shows a command's arguments; nearfar train <method> --help a method's settings.",
+            "Set NEARFAR_TRACEBACK=1 to see where an error came from.",
+        ]
+    )
+
+
+def _is_input(error: Exception) -> bool:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    ours = {"UsageError", "RunError", "CheckpointError", "ArgumentError"}
+    return bool(names & ours) or isinstance(error, ValueError | TypeError | LookupError | OSError | ImportError)
+
+
+def _sentence(error: Exception) -> str:
+    text = error.args[0] if isinstance(error, LookupError) and error.args else error
+    return " ".join(str(text).split()) or type(error).__name__
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"nearfar: {message}", file=sys.stderr)
+    return code

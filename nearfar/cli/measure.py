@@ -1,0 +1,164 @@
+"""Commands that measure: evaluate, embed, compare, reproduce, report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nearfar.catalogue import SYSTEMS, find
+from nearfar.cli import UsageError
+
+
+def evaluate(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="nearfar evaluate", description="Probe finished runs, beside the first one's untrained self."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one field")
+    parser.add_argument("--data", help="other data than the run was trained on")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the probes' validation split")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(argv)
+    from nearfar import workflow
+
+    results = {str(path): workflow.evaluate_run(path, options.data, seed=options.seed) for path in options.runs}
+    if options.json:
+        print(json.dumps(results))
+        return 0
+    first = next(iter(results.values()))
+    rows: dict[str, Mapping[str, Any]] = {"untrained": first["untrained"]}
+    for path, result in results.items():
+        rows[f"{result['method']} ({path})" if len(results) > 1 else result["method"]] = result["trained"]
+    print(f"{first['data']}\n")
+    print(table(rows, lambda value: f"{value:.3f}"))
+    return 0
+
+
+def table(rows: Mapping[str, Mapping[str, Any]], form: Any) -> str:
+    """Rows of named values as aligned text; a dash where a row lacks a column."""
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [["", *columns]]
+    for name, row in rows.items():
+        lines.append([name, *(form(row[c]) if c in row else "-" for c in columns)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def embed(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar embed", description="Turn data into vectors with a finished run.")
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("data", nargs="?", help="what to embed; the run's own data when not given")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .parquet or .npz file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args(argv)
+    from nearfar import workflow
+
+    found = workflow.embed_with_run(options.run, options.data, options.out, overwrite=options.overwrite)
+    print(f"{len(found)} vectors of width {found.array.shape[1]} in {options.out}", file=sys.stderr)
+    return 0
+
+
+def compare(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="nearfar compare",
+        description="Train methods of one field on the same data with the same seeds; one table with 95% intervals.",
+    )
+    parser.add_argument("methods", nargs="+", help="two or more slugs")
+    parser.add_argument("--data", help="where the data is; the embedded set when not given")
+    parser.add_argument("--size", type=int, help="side of images in pixels")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
+    parser.add_argument("--preset", choices=["paper", "laptop"], help="which defaults; laptop without --data")
+    for flag, kind in (("--steps", int), ("--epochs", float), ("--batch-size", int), ("--encoder", str)):
+        parser.add_argument(flag, type=kind, help=f"the same {flag[2:]} for every method")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(argv)
+    if options.seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, got {options.seeds}")
+    from nearfar import workflow
+    from nearfar.evaluation import mean_interval
+
+    arguments, training = {}, {}
+    for slug in options.methods:
+        chosen = _settings(slug, options)
+        arguments[slug], training[slug] = chosen.arguments, vars(chosen.training)
+    found = workflow.compare(
+        options.methods,
+        data=options.data,
+        seeds=options.seeds,
+        arguments=arguments,
+        training=training,
+        data_options={"size": options.size} if options.size else {},
+        progress=sys.stderr.isatty(),
+    )
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    rows = {name: {metric: mean_interval(values) for metric, values in row.items()} for name, row in found.items()}
+    print(table(rows, lambda interval: f"{interval[0]:.3f} ± {(interval[2] - interval[1]) / 2:.3f}"))
+    return 0
+
+
+def _settings(slug: str, options: argparse.Namespace) -> Any:
+    from nearfar.cli.options import Flags
+
+    flags = Flags(find(slug), "nearfar compare", "")
+    if (options.preset or ("paper" if options.data else "laptop")) == "laptop":
+        flags.use_laptop()
+    words = []
+    for name in ("steps", "epochs", "batch_size", "encoder"):
+        if getattr(options, name) is not None:
+            words += [f"--{name}", str(getattr(options, name))]
+    return flags.parse(words)
+
+
+def reproduce(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="nearfar reproduce",
+        description="Re-test papers' claims against the baselines they claim to beat, over paired seeds.",
+    )
+    parser.add_argument("methods", nargs="*", help="slugs; all that have a reproduction with --all or --field")
+    parser.add_argument("--field", help="every reproduction of one field")
+    parser.add_argument("--all", action="store_true", help="every reproduction")
+    parser.add_argument("--seeds", type=int, help="number of paired seeds, instead of the reproduction's own")
+    parser.add_argument("--out", type=Path, help="folder for the results as JSON")
+    parser.add_argument("--json", action="store_true", help="print one JSON array")
+    options = parser.parse_args(argv)
+    chosen = [find(slug) for slug in options.methods]
+    if options.all or options.field:
+        chosen = [s for s in SYSTEMS if s.reproduction and options.field in (None, s.field)]
+    if not chosen:
+        raise UsageError("name a method, or give --field or --all")
+    from nearfar.reproductions import harness
+
+    results = []
+    for system in chosen:
+        result = harness.reproduce(system, seeds=options.seeds, out=options.out, say=_say)
+        results.append(result)
+        if not options.json:
+            print(harness.as_text(result))
+    if options.json:
+        print(json.dumps(results))
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def report(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar report", description="Write a run's page.")
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("--against", nargs="*", type=Path, default=[], help="other runs to show beside it")
+    options = parser.parse_args(argv)
+    from nearfar.report import write_report
+
+    print(write_report(options.run, options.against))
+    return 0

@@ -1,0 +1,16 @@
+"""Encoders by name, for every field: raw input in, one vector per example out. Any module of your own works too."""
+
+from nearfar.encoders.image import IMAGE_ENCODERS, ImageEncoder, image_encoder
+from nearfar.encoders.resnet import ResNet, SmallConvNet
+from nearfar.encoders.text import TEXT_ENCODERS, TextEncoder, text_encoder
+
+__all__ = [
+    "IMAGE_ENCODERS",
+    "TEXT_ENCODERS",
+    "ImageEncoder",
+    "ResNet",
+    "SmallConvNet",
+    "TextEncoder",
+    "image_encoder",
+    "text_encoder",
+]

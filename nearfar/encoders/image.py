@@ -1,0 +1,146 @@
+"""The door every image takes: pixels in, one vector per image out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nearfar.encoders.resnet import ResNet, SmallConvNet
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+IMAGE_ENCODERS: dict[str, Callable[[], nn.Module]] = {
+    "small-conv": SmallConvNet,
+    "resnet18": lambda: ResNet(18),
+    "resnet18-cifar": lambda: ResNet(18, small_images=True),
+    "resnet34": lambda: ResNet(34),
+    "resnet34-cifar": lambda: ResNet(34, small_images=True),
+    "resnet50": lambda: ResNet(50),
+    "resnet50-cifar": lambda: ResNet(50, small_images=True),
+    "resnet101": lambda: ResNet(101),
+}
+
+
+class ImageEncoder(nn.Module):
+    """A backbone with what surrounds it: pixel normalisation before, average pooling behind.
+
+    Accepts uint8 images in [0, 255] or float images in [0, 1], so that views and raw data take the same door.
+
+    Args:
+        backbone: maps (N, 3, H, W) to (N, C), to maps (N, C, h, w) that are averaged over positions, to tokens
+            (N, T, C) of which the first (class) token is taken, or to a transformers output holding one of them.
+        out_features: C. May be left out when the backbone says it (``out_features``, ``num_features``,
+            ``embed_dim`` or a ``config.hidden_size``).
+        mean, std: statistics of float pixels, one value per colour.
+
+    Shape: ``(N, 3, H, W) -> (N, C)``.
+
+    Raises:
+        ValueError: when the output size is not known.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        out_features: int | None = None,
+        *,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.out_features = out_features or _output_size(backbone)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def maps(self, images: Tensor) -> Any:
+        """What the backbone says before pooling."""
+        if images.ndim != 4 or images.shape[1] != self.mean.shape[1]:
+            raise ValueError(f"expected images of shape (N, {self.mean.shape[1]}, H, W), got {tuple(images.shape)}")
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        pixels = (pixels - self.mean) / self.std
+        return self.backbone(pixels.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return _pool(self.maps(images))
+
+
+def _pool(output: Any) -> Tensor:
+    pooled = getattr(output, "pooler_output", None)
+    if isinstance(pooled, Tensor):
+        return pooled.flatten(1)
+    output = getattr(output, "last_hidden_state", output)
+    if output.ndim == 4:
+        return output.mean((2, 3))
+    if output.ndim == 3:
+        return output[:, 0]
+    return output
+
+
+def _output_size(backbone: nn.Module) -> int:
+    for name in ("out_features", "num_features", "embed_dim"):
+        size = getattr(backbone, name, None)
+        if isinstance(size, int):
+            return size
+    config = getattr(backbone, "config", None)
+    sizes = getattr(config, "hidden_sizes", None)
+    if sizes:
+        return int(sizes[-1])
+    if isinstance(getattr(config, "hidden_size", None), int):
+        return config.hidden_size  # type: ignore[union-attr]
+    raise ValueError(
+        f"the output size of {type(backbone).__name__} is not known: wrap it as "
+        "ImageEncoder(module, out_features=...), or give it an attribute out_features"
+    )
+
+
+def image_encoder(encoder: str | nn.Module) -> ImageEncoder:
+    """An image encoder by name, or from any module whose output size is known.
+
+    Names: ``small-conv``, ``resnet18`` ... ``resnet101``, with ``-cifar`` for small pictures; ``hf:<model>`` for
+    a pretrained transformers backbone and ``hf-config:<model>`` for its architecture with random weights;
+    ``timm:<model>`` for a timm model with random weights, ``timm-pretrained:<model>`` with its weights.
+
+    Raises:
+        ValueError: unknown name. ImportError: timm asked for and not installed.
+    """
+    if isinstance(encoder, ImageEncoder):
+        return encoder
+    if isinstance(encoder, nn.Module):
+        return ImageEncoder(encoder)
+    kind, _, name = encoder.partition(":")
+    if kind in ("hf", "hf-config"):
+        return _from_transformers(name, pretrained=kind == "hf")
+    if kind in ("timm", "timm-pretrained"):
+        return _from_timm(name, pretrained=kind == "timm-pretrained")
+    if encoder not in IMAGE_ENCODERS:
+        raise ValueError(
+            f"unknown encoder {encoder!r}; accepted are {', '.join(IMAGE_ENCODERS)}, hf:<model>, hf-config:<model>, "
+            "timm:<model>, timm-pretrained:<model>, or a module"
+        )
+    return ImageEncoder(IMAGE_ENCODERS[encoder]())
+
+
+def _from_transformers(name: str, *, pretrained: bool) -> ImageEncoder:
+    from transformers import AutoConfig, AutoModel
+
+    if pretrained:
+        model = AutoModel.from_pretrained(name, trust_remote_code=False)
+    else:
+        model = AutoModel.from_config(AutoConfig.from_pretrained(name, trust_remote_code=False))
+    return ImageEncoder(model)
+
+
+def _from_timm(name: str, *, pretrained: bool) -> ImageEncoder:
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError("timm encoders need the extra: pip install 'nearfar[timm]'") from error
+    return ImageEncoder(timm.create_model(name, pretrained=pretrained, num_classes=0))

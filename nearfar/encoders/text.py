@@ -1,0 +1,122 @@
+"""The door every sentence takes: strings in, one vector per sentence out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from nearfar.encoders.tokens import HashTokenizer, PretrainedTokenizer, Tokens
+
+Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
+
+
+class TextEncoder(nn.Module):
+    """A transformer with its tokenizer and pooling.
+
+    Args:
+        model: a transformers model that returns ``last_hidden_state`` (N, T, D).
+        tokenizer: maps a list of strings to :class:`Tokens`.
+        pooling: ``cls`` takes the first token, ``avg`` the mean over tokens, ``avg_first_last`` the mean of the
+            first and last layer, ``last_token`` the last token (for causal models).
+
+    Shape: N strings, or Tokens of (N, T), to (N, D).
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Callable[[Sequence[str]], Tokens], pooling: Pooling = "avg"
+    ) -> None:
+        super().__init__()
+        if pooling not in get_args(Pooling):
+            raise ValueError(f"pooling must be one of {', '.join(get_args(Pooling))}; got {pooling!r}")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.out_features = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    def tokenize(self, sentences: Sequence[str]) -> Tokens:
+        """Tokens of sentences, on the model's device."""
+        tokens = self.tokenizer(sentences)
+        device = next(self.parameters()).device
+        return Tokens(*(t.to(device) for t in tokens))
+
+    def states(self, text: Tokens | Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Hidden states (N, T, D) of the last layer (or first and last, averaged) and the mask (N, T)."""
+        tokens = text if isinstance(text, Tokens) else self.tokenize(text)
+        both = self.pooling == "avg_first_last"
+        output = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=both)
+        states = output.last_hidden_state
+        if both:
+            states = (output.hidden_states[1] + states) / 2
+        return states, tokens.attention_mask
+
+    def forward(self, text: Tokens | Sequence[str]) -> Tensor:
+        states, mask = self.states(text)
+        if self.pooling == "cls":
+            return states[:, 0]
+        if self.pooling == "last_token":
+            last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
+            return states[torch.arange(len(states), device=states.device), last]
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1).clamp_min(1)
+
+
+def _bert(layers: int, width: int, max_length: int) -> tuple[nn.Module, HashTokenizer]:
+    from transformers import BertConfig, BertModel
+
+    tokenizer = HashTokenizer(max_length=max_length)
+    config = BertConfig(
+        vocab_size=tokenizer.buckets,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=4 * width,
+        max_position_embeddings=max_length,
+        pad_token_id=0,
+    )
+    return BertModel(config, add_pooling_layer=False), tokenizer
+
+
+TEXT_ENCODERS: dict[str, tuple[int, int]] = {"tiny-bert": (2, 128), "small-bert": (4, 256)}
+
+
+def text_encoder(
+    encoder: str | nn.Module, *, pooling: Pooling = "avg", max_length: int = 32, dropout: float | None = None
+) -> TextEncoder:
+    """A sentence encoder by name.
+
+    ``tiny-bert`` (2 layers of width 128) and ``small-bert`` (4 of width 256) start from random weights and hash
+    words; ``hf:<model>`` is a pretrained transformers model with its tokenizer.
+
+    Args:
+        dropout: probability of every dropout in the model; its own (0.1 for BERT) when ``None``.
+    """
+    if isinstance(encoder, TextEncoder):
+        return encoder
+    if isinstance(encoder, nn.Module):
+        raise TypeError("wrap a module of your own as TextEncoder(module, tokenizer, pooling)")
+    kind, _, name = encoder.partition(":")
+    if kind == "hf":
+        from transformers import AutoModel
+
+        model = AutoModel.from_pretrained(name, trust_remote_code=False)
+        found = TextEncoder(model, PretrainedTokenizer(name, max_length), pooling)
+    elif encoder in TEXT_ENCODERS:
+        found = TextEncoder(*_bert(*TEXT_ENCODERS[encoder], max_length), pooling)
+    else:
+        raise ValueError(
+            f"unknown encoder {encoder!r}; accepted are {', '.join(TEXT_ENCODERS)}, hf:<model>, or a TextEncoder"
+        )
+    if dropout is not None:
+        _set_dropout(found.model, dropout)
+    return found
+
+
+def _set_dropout(model: nn.Module, probability: float) -> None:
+    if not 0 <= probability < 1:
+        raise ValueError(f"dropout must be in [0, 1), got {probability}")
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability

@@ -1,0 +1,95 @@
+"""Any field's embeddings in, numbers out.
+
+Every function takes arrays or tensors and returns a float, a dictionary of floats or a small frozen
+dataclass; none keeps state, reads files or knows about methods. Inputs that cannot give a number (NaN,
+lengths that differ, one class only) raise a ``ValueError`` that names the argument. Statistics are computed
+in float64.
+"""
+
+from __future__ import annotations
+
+from nearfar.evaluation.accuracy import mean_class_accuracy, per_class_accuracy, top_k_accuracy
+from nearfar.evaluation.calibration import calibration, ece, fit_temperature
+from nearfar.evaluation.clustering import clustering, kmeans_scores, split_cluster_accuracy
+from nearfar.evaluation.continual import continual
+from nearfar.evaluation.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
+from nearfar.evaluation.detection import detection
+from nearfar.evaluation.embeddings import Embeddings
+from nearfar.evaluation.finetune import fine_tune, stratified_fraction
+from nearfar.evaluation.geometry import alignment, cka, feature_std, minibatch_cka, tolerance, uniformity
+from nearfar.evaluation.knn import knn, knn_predict, nearest_neighbours
+from nearfar.evaluation.probe import CLIP_C_GRID, LinearProbe, ProbeResult, liblinear_probe, linear_probe
+from nearfar.evaluation.rank import (
+    Collapse,
+    alpha_req,
+    collapsed,
+    effective_rank,
+    lidar,
+    participation_ratio,
+    rankme,
+)
+from nearfar.evaluation.regression import RegressionResult, linear_regression_probe
+from nearfar.evaluation.retrieval import paired_retrieval, retrieval
+from nearfar.evaluation.robustness import CorruptionError, corruption_error
+from nearfar.evaluation.segmentation import ConfusionMatrix, agreement, miou
+from nearfar.evaluation.statistics import Interval, mean_interval, paired_interval
+from nearfar.evaluation.sts import spearman, sts
+from nearfar.evaluation.verification import verification
+from nearfar.evaluation.zero_shot import zero_shot
+
+__all__ = [
+    "CLIP_C_GRID",
+    "CORRUPTIONS",
+    "EXTRA_CORRUPTIONS",
+    "Collapse",
+    "ConfusionMatrix",
+    "CorruptionError",
+    "Embeddings",
+    "Interval",
+    "LinearProbe",
+    "ProbeResult",
+    "RegressionResult",
+    "agreement",
+    "alignment",
+    "alpha_req",
+    "calibration",
+    "cka",
+    "clustering",
+    "collapsed",
+    "continual",
+    "corrupt",
+    "corruption_error",
+    "detection",
+    "ece",
+    "effective_rank",
+    "feature_std",
+    "fine_tune",
+    "fit_temperature",
+    "kmeans_scores",
+    "knn",
+    "knn_predict",
+    "liblinear_probe",
+    "lidar",
+    "linear_probe",
+    "linear_regression_probe",
+    "mean_class_accuracy",
+    "mean_interval",
+    "minibatch_cka",
+    "miou",
+    "nearest_neighbours",
+    "paired_interval",
+    "paired_retrieval",
+    "participation_ratio",
+    "per_class_accuracy",
+    "rankme",
+    "retrieval",
+    "spearman",
+    "split_cluster_accuracy",
+    "stratified_fraction",
+    "sts",
+    "tolerance",
+    "top_k_accuracy",
+    "uniformity",
+    "verification",
+    "zero_shot",
+]

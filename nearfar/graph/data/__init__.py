@@ -1,0 +1,63 @@
+"""Where graphs come from: npz files and a generated citation graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nearfar.graph.data.node_graph import NodeGraph
+from nearfar.training import Data
+
+__all__ = ["EMBEDDED", "NodeGraph", "load"]
+
+EMBEDDED = {"citation": "a generated citation-like graph with noisy word features and seven topics"}
+
+
+def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
+    """A graph from wherever it is.
+
+    Args:
+        data: an ``.npz`` file with ``x`` (N, F), or its sparse rows ``x_data``, ``x_indices``, ``x_indptr`` and
+            ``x_shape``; ``edge_index`` (2, E), or ``edges`` that name each undirected edge once; and, where known,
+            ``y`` (N,). Or an embedded name, ``citation`` when nothing is given.
+        nodes: size of the generated graph.
+    """
+    if isinstance(data, Data):
+        return data
+    if data is None or str(data) in EMBEDDED:
+        from nearfar.graph.data.citation import citation_graph
+
+        found = citation_graph(nodes=nodes)
+        return NodeGraph(found["x"], found["edge_index"], found["y"], name="citation")
+    path = Path(data)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no file {path}, and no embedded graph of that name; embedded are {', '.join(EMBEDDED)}"
+        )
+    if path.suffix != ".npz":
+        raise ValueError(f"{path} is no graph this reads; accepted is .npz with x, edge_index and perhaps y")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    return NodeGraph(_features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem)
+
+
+def _features(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    if "x" in arrays:
+        return arrays["x"]
+    parts = [arrays.get(f"x_{part}") for part in ("data", "indices", "indptr", "shape")]
+    if any(part is None for part in parts):
+        raise ValueError(f"{path} has no node features: it holds {', '.join(arrays)}; expected x, or x_data and kin")
+    from scipy.sparse import csr_matrix
+
+    data, indices, indptr, shape = parts
+    return csr_matrix((data, indices, indptr), tuple(shape)).toarray()  # type: ignore[arg-type]
+
+
+def _edges(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    if "edge_index" in arrays:
+        return arrays["edge_index"]
+    if "edges" not in arrays:
+        raise ValueError(f"{path} has no edges: it holds {', '.join(arrays)}; expected edge_index or edges")
+    once = arrays["edges"]
+    return np.concatenate([once, once[::-1]], axis=1)

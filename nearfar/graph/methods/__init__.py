@@ -1,0 +1,5 @@
+"""One file per method on graphs."""
+
+from nearfar.graph.methods.grace import GRACE
+
+__all__ = ["GRACE"]

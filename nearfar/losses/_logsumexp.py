@@ -1,0 +1,168 @@
+"""Row (and column) log-sum-exp of a similarity matrix that is never held whole, with gradients.
+
+``cross_logsumexp`` compares two sets of embeddings, ``self_logsumexp`` a set with itself. Both take
+embeddings whose inner products are logits in base two (see :mod:`nearfar.losses._tiles`) and return natural
+logarithms. Entries that a loss treats apart, the positive and the row itself, are left out of the sum: the
+loss is then ``softplus(lse - positive)``, which keeps its relative precision when the positive dominates,
+where ``lse_of_everything - positive`` would cancel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nearfar.losses._threads import share, total, worker_count
+from nearfar.losses._tiles import LN2, ExpSums, Grid, masked_tile, row_weights, two_sided_weights
+
+
+def cross_logsumexp(
+    left: Tensor, right: Tensor, *, skip_diagonal: bool, columns: bool, bounded: bool
+) -> tuple[Tensor, Tensor | None]:
+    """``ln sum_j 2^(left_i . right_j)`` for every row i (N,), and over i for every column j (M,) if asked.
+
+    Args:
+        left: (N, D).
+        right: (M, D).
+        skip_diagonal: leave the entries (i, i) out of both sums.
+        columns: whether the column sums are wanted.
+        bounded: whether every base-two logit lies within ``EXPONENT_LIMIT``.
+    """
+    if columns:
+        row_lse, col_lse = _CrossLogSumExp.apply(left, right, skip_diagonal, True, bounded)
+        return row_lse, col_lse
+    return _CrossLogSumExp.apply(left, right, skip_diagonal, False, bounded), None
+
+
+def self_logsumexp(y: Tensor, *, skip_twin: bool, bounded: bool) -> Tensor:
+    """``ln sum_{j != i} 2^(y_i . y_j)`` for every row i of ``y`` (N, D).
+
+    With ``skip_twin`` the row ``i + N/2`` (modulo N) is left out as well: ``y`` holds two views stacked.
+    """
+    return _SelfLogSumExp.apply(y, skip_twin, bounded)
+
+
+class _CrossLogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, left: Tensor, right: Tensor, skip_diagonal: bool, columns: bool, bounded: bool
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        grid = Grid(len(left), len(right), left)
+        shifts = (0,) if skip_diagonal else ()
+        row_sums = ExpSums(len(left), left, bounded)
+
+        def work(strips: list[slice]) -> tuple[Tensor, ExpSums | None]:
+            space = grid.workspace()
+            col_sums = ExpSums(len(right), left, bounded) if columns else None
+            for rows in strips:
+                for cols in grid.columns():
+                    tile = masked_tile(space, left, right, rows, cols, shifts, bounded)
+                    row_sums.add(tile, space, rows, 1)
+                    if col_sums is not None:
+                        col_sums.add(tile, space, cols, 0)
+            return tile, col_sums
+
+        workers = worker_count(left, len(grid.strips), len(right) if columns else 0)
+        tiles, col_parts = zip(*share(grid.strips, work, workers), strict=True)
+        ctx.shifts, ctx.columns = shifts, columns
+        kept = tiles[0] if grid.is_single and any(ctx.needs_input_grad) else None
+        row_lse = row_sums.log()
+        if not columns:
+            ctx.save_for_backward(left, right, kept, *row_sums.saved(), None, None)
+            return row_lse
+        col_sums = col_parts[0].merge(col_parts[1:])
+        col_lse = col_sums.log()
+        ctx.save_for_backward(left, right, kept, *row_sums.saved(), *col_sums.saved())
+        return row_lse, col_lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        left, right, kept, row_total, row_shift, col_total, col_shift = ctx.saved_tensors
+        want_left, want_right = ctx.needs_input_grad[:2]
+        grid = Grid(len(left), len(right), left)
+        row_factor = grads[0] / row_total * LN2
+        col_factor = grads[1] / col_total * LN2 if ctx.columns else None
+        grad_left = torch.zeros_like(left) if want_left else None
+        # With row sums alone the factor of a row can wait until the products: no pass over the tile for it.
+        weighted_left = left if ctx.columns else left * row_factor.unsqueeze(1)
+
+        def work(strips: list[slice]) -> Tensor | None:
+            space = grid.workspace()
+            grad_right = torch.zeros_like(right) if want_right else None
+            for rows in strips:
+                for cols in grid.columns():
+                    tile = kept
+                    if tile is None:
+                        tile = masked_tile(space, left, right, rows, cols, ctx.shifts, row_shift is None)
+                    if col_factor is not None:
+                        shifts = (None, None) if row_shift is None else (row_shift[rows], col_shift[cols])
+                        tile = two_sided_weights(tile, space, row_factor[rows], col_factor[cols], *shifts)
+                    elif row_shift is not None:
+                        tile = row_weights(tile, space, row_shift[rows])
+                    if grad_left is not None:
+                        grad_left[rows].addmm_(tile, right[cols])
+                    if grad_right is not None:
+                        grad_right[cols].addmm_(tile.t(), weighted_left[rows])
+            return grad_right
+
+        workers = worker_count(left, len(grid.strips), right.numel() if want_right else 0)
+        rights = [part for part in share(grid.strips, work, workers) if part is not None]
+        if grad_left is not None and not ctx.columns:
+            grad_left *= row_factor.unsqueeze(1)
+        return grad_left, total(rights) if want_right else None, None, None, None
+
+
+class _SelfLogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, skip_twin: bool, bounded: bool) -> Tensor:
+        grid = Grid(len(y), len(y), y)
+        shifts = (0, len(y) // 2, -(len(y) // 2)) if skip_twin else (0,)
+
+        def work(strips: list[slice]) -> tuple[Tensor, ExpSums]:
+            space = grid.workspace()
+            sums = ExpSums(len(y), y, bounded)
+            for rows in strips:
+                for cols, mirrored in grid.upper_columns(rows):
+                    tile = masked_tile(space, y, y, rows, cols, shifts, bounded)
+                    sums.add(tile, space, rows, 1)
+                    if mirrored.stop > mirrored.start:
+                        sums.add(tile[:, mirrored.start - cols.start :], space, mirrored, 0)
+            return tile, sums
+
+        workers = worker_count(y, len(grid.strips), len(y))
+        tiles, parts = zip(*share(grid.strips, work, workers), strict=True)
+        ctx.shifts = shifts
+        kept = tiles[0] if grid.is_single and ctx.needs_input_grad[0] else None
+        sums = parts[0].merge(parts[1:])
+        lse = sums.log()
+        ctx.save_for_backward(y, kept, *sums.saved())
+        return lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        y, kept, sums, shift = ctx.saved_tensors
+        grid = Grid(len(y), len(y), y)
+        factor = grad / sums * LN2
+
+        def work(strips: list[slice]) -> Tensor:
+            space = grid.workspace()
+            grad_y = torch.zeros_like(y)
+            for rows in strips:
+                for cols, mirrored in grid.upper_columns(rows):
+                    tile = kept
+                    if tile is None:
+                        tile = masked_tile(space, y, y, rows, cols, ctx.shifts, shift is None)
+                    both = (None, None) if shift is None else (shift[rows], shift[cols])
+                    tile = two_sided_weights(tile, space, factor[rows], factor[cols], *both)
+                    grad_y[rows].addmm_(tile, y[cols])
+                    if mirrored.stop > mirrored.start:
+                        grad_y[mirrored].addmm_(tile[:, mirrored.start - cols.start :].t(), y[rows])
+            return grad_y
+
+        workers = worker_count(y, len(grid.strips), y.numel())
+        return total(share(grid.strips, work, workers)), None, None

@@ -1,0 +1,85 @@
+"""Strips of a tiled matrix shared out among threads.
+
+Tiles are small enough for the cache, so letting every single operation on one fan out over all cores costs a
+barrier each time; on a machine whose cores are also wanted by others (data-loading workers, say) every barrier
+waits for the slowest core. Here each thread takes whole strips instead and computes them alone: one meeting per
+pass. Measured with 8,192 rows of width 128 on two cores that two other processes kept busy: 0.40 s against
+2.2 s to 9 s, and a plain full-matrix version took 2.1 s to 4.4 s.
+
+The strips of each thread are fixed by the number of threads, and results are added up in the order of the
+threads: runs with equal thread counts agree to the bit.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Strip = TypeVar("Strip")
+Result = TypeVar("Result")
+
+# Each thread may need accumulators of its own; together they take at most this many bytes.
+ACCUMULATOR_BYTES = 1 << 28
+
+
+@functools.cache
+def _threads_have_their_own_count() -> bool:
+    """Whether setting the number of threads inside a thread limits that thread: so it is with OpenMP."""
+    return "ATen parallel backend: OpenMP" in torch.__config__.parallel_info()
+
+
+def worker_count(like: Tensor, strips: int, accumulator_entries: int) -> int:
+    """How many threads share the strips, when each needs an accumulator of so many entries like ``like``."""
+    if like.device.type != "cpu" or not _threads_have_their_own_count():
+        return 1
+    affordable = ACCUMULATOR_BYTES // max(accumulator_entries * like.element_size(), 1)
+    return max(1, min(torch.get_num_threads(), strips, affordable))
+
+
+def share(strips: list[Strip], work: Callable[[list[Strip]], Result], workers: int) -> list[Result]:
+    """``work`` on one part of the strips for each worker; results in the order of the workers."""
+    if workers == 1:
+        return [work(strips)]
+    # There and back again, so that strips that get shorter and shorter are shared out evenly.
+    turn = [*range(workers), *reversed(range(workers))]
+    parts: list[list[Strip]] = [[] for _ in range(workers)]
+    for number, strip in enumerate(strips):
+        parts[turn[number % len(turn)]].append(strip)
+
+    threads_before = torch.get_num_threads()
+    inference = torch.is_inference_mode_enabled()
+    results: dict[int, Result] = {}
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            torch.set_num_threads(max(1, threads_before // workers))
+            with torch.inference_mode() if inference else torch.no_grad():
+                results[number] = work(parts[number])
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(workers)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        # The workers' setting also became the default of threads yet to be made.
+        torch.set_num_threads(threads_before)
+    if failures:
+        raise failures[0]
+    return [results[number] for number in range(workers)]
+
+
+def total(parts: list[Tensor]) -> Tensor:
+    """The sum of the workers' accumulators, in their order, in the first of them."""
+    for part in parts[1:]:
+        parts[0].add_(part)
+    return parts[0]

@@ -1,0 +1,196 @@
+"""Softmax identification of a positive among negatives: InfoNCE, NT-Xent, CLIP, MoCo, SimCSE, GRACE."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nearfar.losses._checks import (
+    embeddings,
+    full_precision,
+    inverse_temperature,
+    number,
+    paired,
+    reduce_rows,
+    unit_rows,
+)
+from nearfar.losses._logsumexp import cross_logsumexp, self_logsumexp
+from nearfar.losses._tiles import LN2, LOG2E, exponents_are_bounded
+
+
+def _nll(positive: Tensor, negatives_lse: Tensor) -> Tensor:
+    """``-log(e^positive / (e^positive + e^negatives_lse))``, precise however close to 0 it is."""
+    return -F.logsigmoid(positive - negatives_lse)
+
+
+@full_precision
+def info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    *,
+    temperature: float | Tensor,
+    negatives: Tensor | None = None,
+    in_batch: bool = True,
+    symmetric: bool = False,
+    hard_negatives: Tensor | None = None,
+    hard_negative_bias: float = 0.0,
+    normalize: bool = True,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""InfoNCE: row i of ``queries`` has to find row i of ``keys`` among negatives.
+
+    .. math::
+        \ell_i = -\log \frac{e^{q_i \cdot k_i / \tau}}
+            {e^{q_i \cdot k_i / \tau} + \sum_{n \in N_i} e^{q_i \cdot n / \tau}}
+
+    with rows L2-normalised unless ``normalize=False``. ``N_i`` joins, as asked for: the other keys
+    (``in_batch``), every row of ``negatives``, every row of ``hard_negatives``.
+
+    - In-batch, one direction: van den Oord et al. 2018 (arXiv 1807.03748); sentence-transformers'
+      ``MultipleNegativesRankingLoss``; unsupervised SimCSE (arXiv 2104.08821) at temperature 0.05.
+    - ``in_batch=False, negatives=queue``: MoCo v1/v2 (arXiv 1911.05722, ``moco/builder.py``), 0.07 / 0.2.
+    - ``symmetric=True``: CLIP (arXiv 2103.00020), ``(CE(S) + CE(S^T)) / 2``. Further negatives only enter the
+      direction from queries to keys.
+    - ``hard_negatives`` with ``hard_negative_bias``: supervised SimCSE. Released code adds the bias to the
+      logit of the query's *own* hard negative, column i for query i, and so does this.
+    - MoCo v3 (``moco-v3/moco/builder.py``) multiplies this loss by ``2 * temperature`` in each direction.
+
+    Memory grows linearly with the rows; small matrices are kept. Two views of one batch, with negatives
+    inside each view as well, are :func:`nt_xent`; several positives per row are :func:`supcon`; where every
+    pair is a yes-or-no decision use :func:`sigmoid_pair_loss`.
+
+    Args:
+        queries: (N, D).
+        keys: (N, D), row i the positive of query i.
+        temperature: divides the logits; a positive float or a 0-d tensor that may need a gradient.
+        negatives: (K, D) columns shared by all queries, a queue for instance. Detach them if no gradient
+            should reach them.
+        in_batch: whether the other keys are negatives.
+        symmetric: average the loss with that of keys looking for queries.
+        hard_negatives: (N, D), row i mined for query i; all N are negatives of every query.
+        hard_negative_bias: added to the logit between query i and its own hard negative i.
+        normalize: L2-normalise every row first.
+        reduction: ``"mean"`` over the queries, or ``"none"`` for the (N,) losses.
+
+    Returns:
+        A scalar or (N,), at least 0; a batch of one without further negatives gives 0.
+
+    Raises:
+        TypeError: a dtype that is not floating, or an argument that is no number.
+        ValueError: shapes, devices or a temperature that do not fit, or no negatives at all.
+    """
+    given = {"queries": queries, "keys": keys}
+    extra = {"negatives": negatives, "hard_negatives": hard_negatives}
+    given.update({name: tensor for name, tensor in extra.items() if tensor is not None})
+    rows = dict(zip(given, embeddings(**given), strict=True))
+    paired(**{name: rows[name] for name in ("queries", "keys", "hard_negatives") if name in rows})
+    if not in_batch and len(rows) == 2:
+        raise ValueError("in_batch=False leaves no negatives; pass negatives or hard_negatives")
+    if symmetric and not in_batch:
+        raise ValueError("symmetric=True needs in_batch=True: queries are the negatives of the way back")
+    bias = number("hard_negative_bias", hard_negative_bias)
+
+    scale = inverse_temperature(temperature, rows["queries"])
+    bounded = exponents_are_bounded(scale, normalize)
+    if normalize:
+        rows = {name: unit_rows(x, scale * LOG2E if name == "queries" else 1.0) for name, x in rows.items()}
+    else:
+        rows["queries"] = rows["queries"] * (scale * LOG2E)
+    q, k = rows["queries"], rows["keys"]
+
+    positive = (q * k).sum(1) * LN2
+    parts: list[Tensor] = []
+    back = None
+    if in_batch:
+        forth, back = cross_logsumexp(q, k, skip_diagonal=True, columns=symmetric, bounded=bounded)
+        parts.append(forth)
+    if "negatives" in rows:
+        parts.append(_row_lse(q, rows["negatives"], False, bounded))
+    if "hard_negatives" in rows:
+        hard = rows["hard_negatives"]
+        parts.append(_row_lse(q, hard, bias != 0.0, bounded))
+        if bias != 0.0:
+            parts.append((q * hard).sum(1) * LN2 + bias)
+    lse = parts[0]
+    for part in parts[1:]:
+        lse = torch.logaddexp(lse, part)
+    losses = _nll(positive, lse)
+    if back is not None:
+        losses = (losses + _nll(positive, back)) / 2
+    return reduce_rows(losses, reduction)
+
+
+def _row_lse(q: Tensor, columns: Tensor, skip_diagonal: bool, bounded: bool) -> Tensor:
+    return cross_logsumexp(q, columns, skip_diagonal=skip_diagonal, columns=False, bounded=bounded)[0]
+
+
+def symmetric_info_nce(a: Tensor, b: Tensor, *, temperature: float | Tensor) -> Tensor:
+    """CLIP's loss: ``info_nce(a, b, symmetric=True)``, the mean of both directions between two modalities.
+
+    Both directions come from the same products. CLIP learns ``ln(1 / temperature)``, starting from
+    ``ln(1 / 0.07)`` and clamped to ``ln 100`` after every step (open_clip, ``loss.py``).
+
+    Args:
+        a: (N, D), one modality.
+        b: (N, D), row i the counterpart of row i of ``a``.
+        temperature: a positive float or a 0-d tensor.
+    """
+    return info_nce(a, b, temperature=temperature, symmetric=True)
+
+
+@full_precision
+def nt_xent(z1: Tensor, z2: Tensor, *, temperature: float | Tensor, reduction: str = "mean") -> Tensor:
+    r"""NT-Xent, the loss of SimCLR (arXiv 2002.05709, equation 1).
+
+    .. math::
+        \ell_i = -\log \frac{e^{z_i \cdot z_{t(i)} / \tau}}{\sum_{j \ne i} e^{z_i \cdot z_j / \tau}},
+        \qquad Z = [z_1; z_2], \quad t(i) = i \pm N,
+
+    averaged over all 2N rows, L2-normalised. The positive stays in the denominator. The released code
+    (``tf2/objective.py``) returns the sum of the means of the two halves, which is twice this value: halve
+    its learning rate or double this loss when copying settings that depend on the scale.
+
+    The matrix is symmetric, so only its upper triangle is ever computed, in tiles: memory is linear in N.
+
+    Args:
+        z1: (N, D), first view.
+        z2: (N, D), row i another view of what row i of ``z1`` shows.
+        temperature: a positive float or a 0-d tensor; 0.1 on ImageNet, 0.5 on CIFAR-10 in the paper.
+        reduction: ``"mean"``, or ``"none"`` for the (2N,) losses, first view first.
+
+    Returns:
+        A scalar or (2N,), at least 0.
+
+    Raises:
+        TypeError: a dtype that is not floating.
+        ValueError: shapes, devices or a temperature that do not fit.
+    """
+    z1, z2 = paired(z1=z1, z2=z2)
+    scale = inverse_temperature(temperature, z1)
+    root = (scale * LOG2E) ** 0.5
+    y1, y2 = unit_rows(z1, root), unit_rows(z2, root)
+    positive = (y1 * y2).sum(1) * LN2
+    lse = self_logsumexp(torch.cat((y1, y2)), skip_twin=True, bounded=exponents_are_bounded(scale, normalized=True))
+    return reduce_rows(_nll(positive, lse.view(2, -1)).view(-1), reduction)
+
+
+def grace(u: Tensor, v: Tensor, *, temperature: float | Tensor, intra: bool = True) -> Tensor:
+    r"""GRACE: node-level contrast between two corrupted copies of a graph (arXiv 2006.04131).
+
+    .. math::
+        \ell(u_i, v_i) = -\log \frac{f(u_i, v_i)}{\sum_j f(u_i, v_j) + \sum_{j \ne i} f(u_i, u_j)},
+        \qquad f(a, b) = e^{a \cdot b / \tau},
+
+    averaged over nodes and over the two directions (released code, ``model.py``). Written out, the
+    denominator runs over every other row of both views, so with ``intra`` this *is* :func:`nt_xent`, and
+    without the negatives of the own view it is :func:`symmetric_info_nce`.
+
+    Args:
+        u: (N, D), projected nodes of one copy.
+        v: (N, D), the same nodes in the other copy.
+        temperature: a positive float or a 0-d tensor; 0.4 on Cora, 0.7 to 0.9 elsewhere in the released code.
+        intra: whether the other nodes of the same copy are negatives too.
+    """
+    u, v = paired(u=u, v=v)
+    return nt_xent(u, v, temperature=temperature) if intra else symmetric_info_nce(u, v, temperature=temperature)

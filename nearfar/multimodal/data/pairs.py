@@ -1,0 +1,48 @@
+"""Collections of captioned images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from nearfar.multimodal.method import PairBatch
+from nearfar.training import Data
+from nearfar.vision.data import ImageArray
+
+
+class CaptionedImages(ImageArray):
+    """Images of one size, each with a caption.
+
+    Args:
+        images: as for :class:`nearfar.vision.data.ImageArray`.
+        captions: N strings.
+        labels: (N,) or ``None``; used for evaluation.
+        name: what to call the set.
+        splits: held-out sets by name.
+        classes: sentences that describe each label, by label, for zero-shot classification.
+        gallery: whether every caption has exactly one right image, so that retrieval is measured on this set.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        captions: Sequence[str],
+        labels: np.ndarray | None = None,
+        *,
+        name: str = "captioned images",
+        splits: Mapping[str, Data] | None = None,
+        classes: Mapping[int, Sequence[str]] | None = None,
+        gallery: bool = False,
+    ) -> None:
+        super().__init__(images, labels, name=name, splits=splits)
+        if len(captions) != len(self.images):
+            raise ValueError(f"captions has {len(captions)} entries for {len(self.images)} images")
+        self.captions = [*captions]
+        self.classes = dict(classes or {})
+        self.gallery = gallery
+
+    def batch(self, indices: np.ndarray) -> PairBatch:  # type: ignore[override]
+        found = super().batch(indices)
+        return PairBatch(found.images, [self.captions[i] for i in indices], torch.as_tensor(indices))

@@ -1,0 +1,66 @@
+"""What is measured on pairs of modalities: zero-shot classification and retrieval in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nearfar.evaluation import effective_rank, paired_retrieval
+from nearfar.multimodal.data.pairs import CaptionedImages
+from nearfar.multimodal.method import DualEncoder
+from nearfar.training import Data, Method, embed
+
+
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+    """``zero-shot <set>`` accuracy in [0, 1] where a set describes its classes; ``R@1 <set>`` of both directions
+    where every caption has one right image; the effective rank of image embeddings.
+
+    Sets without either are measured by retrieval over their first 200 pairs, where equal captions count as
+    misses.
+    """
+    sets = dict(data.splits()) or {"data": data}
+    scores: dict[str, float] = {}
+    for name, held_out in sets.items():
+        assert isinstance(held_out, CaptionedImages)
+        if held_out.classes and held_out.labels is not None:
+            scores[f"zero-shot {name}"] = zero_shot_accuracy(method, held_out)
+        else:
+            scores |= {f"{metric} {name}": value for metric, value in retrieve(method, held_out).items()}
+        if "effective_rank" not in scores:
+            scores["effective_rank"] = float(effective_rank(embed(method, held_out).array[:2048]))
+    return scores
+
+
+def zero_shot_classifier(method: Method, classes: Mapping[int, Sequence[str]]) -> np.ndarray:
+    """A weight vector per class (C, D): the normalised mean of the normalised embeddings of its sentences."""
+    towers = method.encoder
+    assert isinstance(towers, DualEncoder)
+    weights = []
+    with method.frozen():
+        for sentences in classes.values():
+            embedded = _normalized(towers.embed_text([*sentences]).float().cpu().numpy())
+            weights.append(embedded.mean(0))
+    return _normalized(np.stack(weights))
+
+
+def zero_shot_accuracy(method: Method, data: CaptionedImages) -> float:
+    """Share of images whose most similar class is theirs."""
+    weights = zero_shot_classifier(method, data.classes)
+    guesses = np.array([*data.classes])[(embed(method, data).normalized().array @ weights.T).argmax(1)]
+    return float((guesses == data.labels).mean())
+
+
+def retrieve(method: Method, data: CaptionedImages, count: int = 200) -> dict[str, float]:
+    """Recall at 1 in both directions over the first ``count`` pairs."""
+    few = data.subset(np.arange(min(count, len(data))))
+    towers = method.encoder
+    assert isinstance(towers, DualEncoder)
+    with method.frozen():
+        text = towers.embed_text(data.captions[: len(few)]).float().cpu().numpy()
+    found = paired_retrieval(embed(method, few).array, text, ks=(1,))
+    return {"R@1 image to text": found["a_to_b@1"], "R@1 text to image": found["b_to_a@1"]}
+
+
+def _normalized(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

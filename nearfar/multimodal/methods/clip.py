@@ -1,0 +1,62 @@
+"""CLIP: contrastive language-image pre-training."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nearfar.encoders.text import Pooling
+from nearfar.losses import symmetric_info_nce
+from nearfar.multimodal.method import DualEncoder, PairBatch
+from nearfar.parts import LogitScale
+from nearfar.training import Method, Optimization
+from nearfar.vision.views import Recipe
+
+
+class CLIP(Method):
+    """Radford et al., 2021, arXiv 2103.00020.
+
+    The matching caption must be the most similar of all captions of the batch, and the matching image of all
+    images: the mean of both cross-entropies under a learnable temperature. Class names written as sentences then
+    give a classifier without labels. Equal captions within a batch are counted as negatives of each other.
+
+    Args:
+        image_encoder: image tower, by name or as a module.
+        text_encoder: text tower, by name or as a ``TextEncoder``.
+        projection_dim: width of the shared space.
+        temperature: temperature at the start; it is learned, and kept at 0.01 or above.
+        pooling: how the text tower's token states become one vector; the paper's end-of-text token is
+            ``last_token``.
+        max_length: tokens kept per caption.
+        crop_scale: smallest share of the image's area that the random square crop keeps, in (0, 1].
+        optimization: AdamW with the paper's settings for vision transformers.
+    """
+
+    def __init__(
+        self,
+        image_encoder: str | nn.Module = "resnet50",
+        text_encoder: str | nn.Module = "small-bert",
+        *,
+        projection_dim: int = 512,
+        temperature: float = 0.07,
+        pooling: Pooling = "avg",
+        max_length: int = 76,
+        crop_scale: float = 0.9,
+        optimization: Optimization = Optimization("adamw", lr=5e-4, weight_decay=0.2, beta2=0.98, warmup=0.05),
+    ) -> None:
+        super().__init__(optimization)
+        self.encoder: DualEncoder = DualEncoder(
+            image_encoder, text_encoder, projection_dim, pooling=pooling, max_length=max_length
+        )
+        self.scale = LogitScale(temperature)
+        self.crop = Recipe(scale=(crop_scale, 1.0))
+
+    def views(self, batch: PairBatch) -> tuple[Tensor, list[str]]:
+        return self.crop(batch.images, self.generator), batch.captions
+
+    def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
+        images, captions = views
+        a, b = self.gather(self.encoder.embed_images(images), self.encoder.embed_text(captions))
+        return symmetric_info_nce(a, b, temperature=self.scale.temperature)
+
+    def after_step(self) -> None:
+        self.scale.clamp()

@@ -1,0 +1,5 @@
+"""A run folder in, one HTML page out."""
+
+from nearfar.report.page import write_report
+
+__all__ = ["write_report"]

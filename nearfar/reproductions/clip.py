@@ -1,0 +1,93 @@
+"""CLIP: contrast with captions generalises to new combinations better than predicting the bag of their words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nearfar.encoders.tokens import HashTokenizer
+from nearfar.multimodal.data import CaptionedImages, load
+from nearfar.multimodal.evaluation import evaluate
+from nearfar.multimodal.methods import CLIP
+from nearfar.reproductions.arms import arm, build
+from nearfar.reproductions.harness import Claim, Reproduction
+from nearfar.training import Method
+from nearfar.training.embed import to_device
+
+
+class BagOfWords(CLIP):
+    """The same image encoder asked for the set of words in the caption, and nothing else."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.words = HashTokenizer(buckets=2048)
+        self.classify = nn.Linear(self.encoder.image.out_features, self.words.buckets)
+
+    def targets(self, captions: list[str]) -> Tensor:
+        """Which words occur (N, buckets), 0 or 1."""
+        found = torch.zeros(len(captions), self.words.buckets)
+        ids = self.words(captions).input_ids
+        return found.scatter_(1, ids, 1.0)
+
+    def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
+        images, captions = views
+        logits = self.classify(self.encoder.image(images))
+        return F.binary_cross_entropy_with_logits(logits, self.targets(captions).to(logits.device))
+
+    def zero_shot(self, data: CaptionedImages) -> float:
+        """The class whose sentences' words have the highest log-likelihood on average."""
+        bags = torch.stack([self.targets([*sentences]).mean(0) for sentences in data.classes.values()])
+        with self.frozen():
+            images = to_device(data.batch(np.arange(len(data))).images, self.device)
+            logits = self.classify(self.encoder.image(images))
+            scores = F.logsigmoid(logits) @ bags.T + F.logsigmoid(-logits) @ (1 - bags).T
+        guesses = np.array([*data.classes])[scores.argmax(1).cpu().numpy()]
+        return float((guesses == data.labels).mean())
+
+
+def run(seed: int) -> dict[str, dict[str, float]]:
+    data = load()
+
+    def measure_words(method: Method) -> dict[str, float]:
+        assert isinstance(method, BagOfWords)
+        sets = {k: v for k, v in data.splits().items() if isinstance(v, CaptionedImages) and v.classes}
+        return {f"zero-shot {name}": method.zero_shot(held_out) for name, held_out in sets.items()}
+
+    return {
+        "clip": arm("clip", data, seed, lambda m: evaluate(m, data)),
+        "bag of words": arm("clip", data, seed, measure_words, cls=BagOfWords),
+        "untrained": evaluate(build("clip", data, seed).eval(), data),
+    }
+
+
+REPRODUCTION = Reproduction(
+    run=run,
+    setting="""6,000 drawn scenes of one coloured shape with captions; 12 of 48 combinations of colour and shape
+    never occur in training. A four-layer conv net and a two-layer transformer, 500 steps of 128. The baseline is
+    the same image encoder predicting which words occur in the caption, for as many steps.""",
+    claims=(
+        Claim(
+            "CLIP names combinations it never saw better than bag-of-words prediction",
+            "clip",
+            "bag of words",
+            "zero-shot held-out combinations",
+        ),
+        Claim(
+            "CLIP beats its untrained towers on seen combinations",
+            "clip",
+            "untrained",
+            "zero-shot seen combinations",
+        ),
+        Claim(
+            "CLIP finds the right caption more than 10 times as often as chance (0.5%)",
+            "clip",
+            "untrained",
+            "R@1 image to text gallery",
+            margin=0.05,
+        ),
+    ),
+)

@@ -1,0 +1,160 @@
+"""Claims, paired seeds, intervals, verdicts: how every reproduction is run and judged."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.catalogue import System
+from nearfar.evaluation import paired_interval
+from nearfar.training.files import atomic_write
+from nearfar.training.run import environment
+
+Scores = Mapping[str, Mapping[str, float]]
+VERDICTS = ("holds", "not shown at this scale", "contradicted")
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """ "``treatment`` beats ``baseline`` on ``metric`` by more than ``margin``", so that it can fail.
+
+    Args:
+        text: the claim in a sentence.
+        treatment, baseline: names of arms.
+        metric: a metric that both arms report.
+        better: whether higher or lower is better.
+        margin: by how much the treatment must be ahead, in the metric's unit; negative states "not worse than
+            by this much".
+    """
+
+    text: str
+    treatment: str
+    baseline: str
+    metric: str
+    better: str = "higher"
+    margin: float = 0.0
+
+    def judge(self, scores: list[Scores]) -> dict[str, Any]:
+        """The paired difference over seeds (positive: the treatment is better), its 95% interval, the verdict."""
+        sign = 1.0 if self.better == "higher" else -1.0
+        treated = np.array([s[self.treatment][self.metric] for s in scores], dtype=np.float64)
+        control = np.array([s[self.baseline][self.metric] for s in scores], dtype=np.float64)
+        mean, low, high = paired_interval(sign * treated, sign * control)
+        if not np.isfinite([mean]).all():
+            verdict = VERDICTS[1]
+        elif low > self.margin:
+            verdict = VERDICTS[0]
+        elif high < min(self.margin, 0.0):
+            verdict = VERDICTS[2]
+        else:
+            verdict = VERDICTS[1]
+        return {
+            "text": self.text,
+            "treatment": self.treatment,
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "better": self.better,
+            "margin": self.margin,
+            "treatment_mean": float(treated.mean()),
+            "baseline_mean": float(control.mean()),
+            "difference": float(mean),
+            "low": float(low),
+            "high": float(high),
+            "verdict": verdict,
+            "summary": f"{treated.mean():.3f} against {control.mean():.3f}, "
+            f"ahead by {mean:+.3f} [{low:+.3f}, {high:+.3f}] over {len(scores)} seeds",
+        }
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a reproduction's module defines as ``REPRODUCTION``.
+
+    Args:
+        claims: every one is judged; the overall verdict is the worst of them.
+        run: one seed in, metrics of every arm out. Arms must differ in nothing but what the claim names.
+        seeds: number of paired seeds, at least 3.
+        setting: data, encoder, length and anything that differs from the paper, in a few sentences.
+        explanation: where the outcome needs one (a verdict other than *holds*), what is known of its cause.
+    """
+
+    claims: tuple[Claim, ...]
+    run: Callable[[int], Scores]
+    setting: str
+    seeds: int = 5
+    explanation: str = ""
+
+
+def load(system: System) -> Reproduction:
+    """The reproduction of a system.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if system.reproduction is None:
+        raise ValueError(f"{system.slug} has no reproduction yet")
+    return importlib.import_module(system.reproduction).REPRODUCTION
+
+
+def reproduce(
+    system: System, *, seeds: int | None = None, out: Path | None = None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Run a reproduction and judge it. With ``out`` the result is written to ``out/<slug>.json``."""
+    reproduction = load(system)
+    count = seeds or reproduction.seeds
+    started = time.perf_counter()
+    scores: list[Scores] = []
+    for seed in range(count):
+        scores.append({arm: dict(found) for arm, found in reproduction.run(seed).items()})
+        elapsed = time.perf_counter() - started
+        say(f"{system.slug}: seed {seed + 1} of {count} done, {elapsed:.0f} s so far")
+    claims = [claim.judge(scores) for claim in reproduction.claims]
+    result = {
+        "slug": system.slug,
+        "verdict": worst([claim["verdict"] for claim in claims]),
+        "claims": claims,
+        "setting": " ".join(reproduction.setting.split()),
+        "explanation": " ".join(reproduction.explanation.split()),
+        "seeds": count,
+        "scores": scores,
+        "seconds": round(time.perf_counter() - started, 1),
+        "date": datetime.date.today().isoformat(),
+        "environment": environment(),
+    }
+    if out is not None:
+        with atomic_write(Path(out) / f"{system.slug}.json", "w") as file:
+            file.write(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def worst(verdicts: list[str]) -> str:
+    """Contradicted if any is; otherwise not shown if any is; otherwise holds."""
+    return max(verdicts, key=VERDICTS.index)
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """A result for people."""
+    lines = [f"\n{result['slug']}: {result['verdict']}", f"  {result['setting']}"]
+    for claim in result["claims"]:
+        lines += [
+            f"  {claim['verdict']:<24} {claim['text']}",
+            f"  {'':<24} {claim['metric']}: {claim['summary']}",
+        ]
+    arms: dict[str, dict[str, list[float]]] = {}
+    for scores in result["scores"]:
+        for arm, found in scores.items():
+            for metric, value in found.items():
+                arms.setdefault(arm, {}).setdefault(metric, []).append(value)
+    for arm, metrics in arms.items():
+        text = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in metrics.items())
+        lines.append(f"    {arm}: {text}")
+    return "\n".join(lines)

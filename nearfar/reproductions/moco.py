@@ -1,0 +1,53 @@
+"""MoCo: a queue of past keys gives small batches the negatives they lack."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nearfar.losses import info_nce
+from nearfar.reproductions.arms import arm, build
+from nearfar.reproductions.harness import Claim, Reproduction
+from nearfar.vision.data import load
+from nearfar.vision.evaluation import evaluate
+from nearfar.vision.methods import MoCo
+
+BATCH = 32
+
+
+class InBatch(MoCo):
+    """The same method with the keys of the batch as its only negatives."""
+
+    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+        keys = self._new_keys = self.key_network(views[1])
+        return info_nce(self.network(views[0]), keys, temperature=self.temperature)
+
+
+def run(seed: int) -> dict[str, dict[str, float]]:
+    data = load()
+    settings = {"batch_size": BATCH, "steps": 800}
+    arms = {"queue of 2048": None, "in-batch negatives": InBatch}
+    scores = {
+        name: arm("moco", data, seed, lambda m: evaluate(m, data), cls=cls, settings=settings)
+        for name, cls in arms.items()
+    }
+    scores["momentum 0"] = arm("moco", data, seed, lambda m: evaluate(m, data), settings=settings, momentum=0.0)
+    scores["untrained"] = evaluate(build("moco", data, seed).eval(), data)
+    return scores
+
+
+REPRODUCTION = Reproduction(
+    run=run,
+    setting="""scikit-learn's handwriting in drawn styles at 32 px, batches of 32, 800 steps; the arms differ in
+    where negatives come from (a queue of 2,048 past keys, or the 31 other keys of the batch) or in the momentum
+    of the key encoder.""",
+    claims=(
+        Claim("MoCo beats its untrained encoder", "queue of 2048", "untrained", "knn seen styles"),
+        Claim(
+            "the queue beats in-batch negatives at batch 32",
+            "queue of 2048",
+            "in-batch negatives",
+            "knn seen styles",
+        ),
+        Claim("a slowly moving key encoder beats momentum 0", "queue of 2048", "momentum 0", "knn seen styles"),
+    ),
+)

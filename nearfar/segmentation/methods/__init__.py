@@ -1,0 +1,5 @@
+"""One file per segmentation method."""
+
+from nearfar.segmentation.methods.aligned import AlignedSegmentation
+
+__all__ = ["AlignedSegmentation"]

@@ -1,0 +1,67 @@
+"""Collections of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from nearfar.text.method import TextBatch
+from nearfar.training import Data
+
+
+class Sentences(Data):
+    """Sentences, with optional labels, entailed and contradicting partners, and pairs scored for similarity.
+
+    Args:
+        sentences: N strings.
+        labels: (N,) class numbers or names, or ``None``.
+        positives, negatives: N strings each, for supervised training, or ``None``.
+        pairs: ``(a, b, gold)`` with gold similarities, for evaluation by rank correlation, or ``None``.
+        name: what to call the set.
+        splits: held-out sets by name.
+
+    Raises:
+        TypeError: something that is not a string. ValueError: lengths that differ.
+    """
+
+    def __init__(
+        self,
+        sentences: Sequence[str],
+        labels: np.ndarray | None = None,
+        *,
+        positives: Sequence[str] | None = None,
+        negatives: Sequence[str] | None = None,
+        pairs: tuple[Sequence[str], Sequence[str], np.ndarray] | None = None,
+        name: str = "sentences",
+        splits: Mapping[str, Data] | None = None,
+    ) -> None:
+        self.sentences = [*sentences]
+        for position, sentence in enumerate(self.sentences):
+            if not isinstance(sentence, str):
+                raise TypeError(f"sentence {position} is a {type(sentence).__name__}, not a string")
+        for what, values in (("labels", labels), ("positives", positives), ("negatives", negatives)):
+            if values is not None and len(values) != len(self.sentences):
+                raise ValueError(f"{what} has {len(values)} entries for {len(self.sentences)} sentences")
+        self.labels = None if labels is None else np.asarray(labels)
+        self.positives, self.negatives, self.pairs = positives, negatives, pairs
+        self.name = name
+        self._splits = dict(splits or {})
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def batch(self, indices: np.ndarray) -> TextBatch:
+        def pick(values: Sequence[str] | None) -> list[str] | None:
+            return None if values is None else [values[i] for i in indices]
+
+        return TextBatch(
+            [self.sentences[i] for i in indices],
+            torch.as_tensor(indices),
+            pick(self.positives),
+            pick(self.negatives),
+        )
+
+    def splits(self) -> Mapping[str, Data]:
+        return self._splits

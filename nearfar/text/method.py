@@ -1,0 +1,54 @@
+"""What every method on sentences shares."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from nearfar.encoders import text_encoder
+from nearfar.encoders.text import Pooling
+from nearfar.training import Method, Optimization
+
+
+class TextBatch(NamedTuple):
+    """Raw sentences (N strings) and, for supervised sets, what each entails and what contradicts it.
+
+    ``rows`` (N,) int64 gives their positions in the collection.
+    """
+
+    sentences: list[str]
+    rows: Tensor
+    positives: list[str] | None = None
+    negatives: list[str] | None = None
+
+
+class TextMethod(Method):
+    """A method on sentences: an encoder by name, which brings its own tokenizer.
+
+    Args:
+        encoder: a name that :func:`nearfar.encoders.text_encoder` knows, or a ``TextEncoder``.
+        pooling: how token states become one vector.
+        max_length: tokens kept per sentence.
+        dropout: probability of every dropout in the encoder; its own when ``None``.
+        optimization: how the parameters move.
+    """
+
+    def __init__(
+        self,
+        encoder: str | nn.Module,
+        pooling: Pooling,
+        max_length: int,
+        dropout: float | None,
+        optimization: Optimization,
+    ) -> None:
+        super().__init__(optimization)
+        self.encoder = text_encoder(encoder, pooling=pooling, max_length=max_length, dropout=dropout)
+
+    @property
+    def features(self) -> int:
+        """Width of the representation."""
+        return int(self.encoder.out_features)  # type: ignore[arg-type]
+
+    def encode(self, batch: Any) -> Tensor:
+        return self.encoder(batch.sentences if isinstance(batch, TextBatch) else batch)

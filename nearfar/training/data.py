@@ -1,0 +1,170 @@
+"""What a field hands to training and evaluation, and the loader that feeds it step by step."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from nearfar.training.randomness import derive_seed
+
+
+class Data(abc.ABC):
+    """A collection of raw examples that can be fetched in batches.
+
+    A field subclasses it once per kind of source. ``batch`` must not draw random numbers: views are drawn later,
+    per batch and on the device, which is what makes runs reproducible with any number of workers.
+
+    Attributes:
+        name: what people call it (shown in reports and stored as provenance).
+        labels: one label per embedded row, or ``None``. Training never needs them.
+        ids: one identifier per embedded row.
+    """
+
+    name: str = "data"
+    labels: np.ndarray | None = None
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    @abc.abstractmethod
+    def batch(self, indices: np.ndarray) -> Any:
+        """The raw examples at ``indices`` (int64), collated, in that order."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        return np.arange(len(self))
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Sizes that a method cannot know (``in_features`` of a graph, ``num_classes``), by argument name."""
+        return {}
+
+    def splits(self) -> Mapping[str, Data]:
+        """Held-out sets for evaluation, by name; empty when there are none."""
+        return {}
+
+    def subset(self, indices: np.ndarray) -> Data:
+        """The examples at ``indices`` as a collection of their own."""
+        return Subset(self, indices)
+
+    def sample(self, count: int, seed: int = 0) -> Data:
+        """At most ``count`` examples, the same ones for the same seed."""
+        if len(self) <= count:
+            return self
+        chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return self.subset(np.sort(chosen))
+
+
+class Subset(Data):
+    """A selection of another collection."""
+
+    def __init__(self, data: Data, indices: np.ndarray) -> None:
+        self.data = data
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.name = data.name
+        self.labels = None if data.labels is None else data.labels[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: np.ndarray) -> Any:
+        return self.data.batch(self.indices[indices])
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self.data.ids[self.indices]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.data.facts
+
+
+class StepSampler(Sampler[np.ndarray]):
+    """Indices for step after step: each epoch is one permutation, drawn from (seed, epoch) alone.
+
+    A batch never crosses the end of an epoch, so no example meets itself as a negative; the examples left over
+    are in other batches next epoch. Yields from ``start`` to ``total_steps``.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, total_steps: int, *, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(
+                f"the batch size is that of all ranks together and must be divisible by their number: "
+                f"got {batch_size} for {world_size} ranks"
+            )
+        self.size = size
+        self.batch_size = min(batch_size, size - size % world_size)
+        self.total_steps = total_steps
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.start = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(self.size // self.batch_size, 1)
+
+    def __len__(self) -> int:
+        return self.total_steps
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        local = self.batch_size // self.world_size
+        epoch, order = -1, np.empty(0, np.int64)
+        for step in range(self.start, self.total_steps):
+            if step // self.steps_per_epoch != epoch:
+                epoch = step // self.steps_per_epoch
+                order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(self.size)
+            first = (step % self.steps_per_epoch) * self.batch_size + self.rank * local
+            yield order[first : first + local]
+
+
+class _Batches(Dataset[Any]):
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def __getitem__(self, indices: np.ndarray) -> Any:  # type: ignore[override]
+        return self.data.batch(indices)
+
+
+class StepLoader(DataLoader[Any]):
+    """Batches for steps ``start .. total_steps``; resumable, which Lightning uses through its state.
+
+    ``len`` is the length of the whole run, because Lightning counts the steps of an interrupted run in.
+    """
+
+    def __init__(self, data: Data, sampler: StepSampler, *, workers: int = 0, pin_memory: bool = False) -> None:
+        super().__init__(
+            _Batches(data),
+            sampler=sampler,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            persistent_workers=False,
+            prefetch_factor=4 if workers else None,
+        )
+        self.steps = sampler
+        self._consumed = sampler.start
+
+    def __iter__(self) -> Any:
+        self._consumed = self.steps.start
+        for batch in super().__iter__():
+            self._consumed += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self._consumed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.steps.start = int(state["step"])
+
+
+def in_order(data: Data, batch_size: int) -> Iterator[tuple[np.ndarray, Any]]:
+    """Every example once, in order, as ``(indices, batch)``."""
+    for first in range(0, len(data), batch_size):
+        indices = np.arange(first, min(first + batch_size, len(data)))
+        yield indices, data.batch(indices)

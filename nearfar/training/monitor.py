@@ -1,0 +1,113 @@
+"""Watching a run's health while it happens: collapse, and how good the representation is so far."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import numpy as np
+
+from nearfar.evaluation import effective_rank, feature_std, knn
+from nearfar.training.data import Data
+from nearfar.training.embed import embed
+from nearfar.training.method import Method
+
+
+class CollapseWarning(UserWarning):
+    """Embeddings have lost almost all their dimensions."""
+
+
+class Monitor(L.Callback):
+    """Every ``every`` steps, embeds a fixed sample of the training data and logs
+
+    - ``monitor/effective_rank``: :func:`nearfar.evaluation.effective_rank` of the centred rows, in [1, D];
+    - ``monitor/std``: :func:`nearfar.evaluation.feature_std` relative to 1 / sqrt(D): near 1 when the rows
+      spread over the sphere, 0 when they collapse to a point;
+    - ``monitor/knn``: weighted kNN accuracy within the sample, where labels are present.
+
+    It warns once (:class:`CollapseWarning`) when, at two measurements in a row, the rank is below ``alarm_rank`` and
+    below half of what it was before training, or the spread below ``alarm_std`` and below a quarter of that. (One
+    measurement alone may meet batch-norm statistics that have not settled.) It draws no random numbers and
+    leaves the run bit for bit as it would have been.
+
+    Args:
+        data: a fixed sample of at most ``size`` examples of it is watched.
+        every: steps between measurements; the last step always has one.
+        record: also called with (step, values), for a log of one's own.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        every: int,
+        *,
+        size: int = 1024,
+        alarm_rank: float = 1.5,
+        alarm_std: float = 0.02,
+        record: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> None:
+        self.data = data.sample(size)
+        self.every = max(every, 1)
+        self.alarm_rank, self.alarm_std = alarm_rank, alarm_std
+        self.record = record
+        self.latest: dict[str, float] = {}
+        self._start = {"effective_rank": float("inf"), "std": float("inf")}
+        self._bad = 0
+        self._warned = False
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero and trainer.global_step == 0:
+            assert isinstance(module, Method)
+            self._start = self.measure(module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"start": self._start, "bad": self._bad, "warned": self._warned}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._start, self._bad, self._warned = state["start"], state["bad"], state["warned"]
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
+            assert isinstance(module, Method)
+            self.latest = self.measure(module)
+            named = {f"monitor/{k}": v for k, v in self.latest.items()}
+            if self.record is not None:
+                self.record(step, named)
+            for logger in trainer.loggers:
+                logger.log_metrics(named, step=step)
+            self._alarm(step)
+
+    def measure(self, method: Method) -> dict[str, float]:
+        embeddings = embed(method, self.data)
+        x, y = embeddings.array, embeddings.labels
+        if not np.isfinite(x).all():
+            return {"effective_rank": float("nan"), "std": float("nan")}
+        found = {
+            # Centred, because features after a ReLU share a direction that says nothing of collapse.
+            "effective_rank": effective_rank(x - x.mean(0)),
+            "std": feature_std(x, relative=True),
+        }
+        if y is not None and len(np.unique(y)) > 1:
+            bank = np.arange(len(x)) % 4 != 0
+            k = min(20, int(bank.sum()))
+            found["knn"] = knn(x[bank], y[bank], x[~bank], y[~bank], k=k)
+        return found
+
+    def _alarm(self, step: int) -> None:
+        rank, std = self.latest["effective_rank"], self.latest["std"]
+        healthy_rank = min(self.alarm_rank, self._start["effective_rank"] / 2)
+        healthy_std = min(self.alarm_std, self._start["std"] / 4)
+        # Written so that NaN raises the alarm too.
+        self._bad = 0 if rank >= healthy_rank and std >= healthy_std else self._bad + 1
+        if self._bad >= 2 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"The representation has collapsed at step {step}: effective rank {rank:.2f}, spread {std:.3f} "
+                "(1 is healthy). Lower the learning rate, or check the predictor, the stop-gradient and the "
+                "normalisation of the heads.",
+                CollapseWarning,
+                stacklevel=2,
+            )

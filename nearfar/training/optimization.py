@@ -1,0 +1,177 @@
+"""Optimisers and learning-rate schedules, as one small configuration object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the parameters move.
+
+    Args:
+        optimizer: ``adamw``, ``adam``, ``sgd`` (with momentum) or ``lars`` (see :class:`LARS`).
+        lr: peak learning rate, above 0.
+        lr_batch: when given, the peak is ``lr * batch_size / lr_batch`` (the papers' linear scaling, 256).
+        weight_decay: decoupled for ``adamw``, an L2 gradient for the others, at least 0.
+        momentum: momentum of ``sgd`` and ``lars``, in [0, 1).
+        beta2: second moment decay of ``adam`` and ``adamw``, in [0, 1).
+        warmup: share of the run over which the rate rises linearly from 0, in [0, 1). A paper's 10 warm-up
+            epochs of 1000 are 0.01 here, at any length of run.
+        schedule: ``cosine`` to ``floor``, ``linear`` to ``floor``, ``constant``, or ``step`` (a tenth at 60% and
+            again at 80% of the run).
+        floor: the rate at the end, as a share of the peak, in [0, 1].
+        decay_all: also decay tensors with one dimension (biases, norms), which is off for all but few papers.
+    """
+
+    optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
+    lr: float = 1e-3
+    lr_batch: int | None = None
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    beta2: float = 0.999
+    warmup: float = 0.0
+    schedule: Literal["cosine", "linear", "constant", "step"] = "cosine"
+    floor: float = 0.0
+    decay_all: bool = False
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "lr": (self.lr > 0, "above 0"),
+            "lr_batch": (self.lr_batch is None or self.lr_batch > 0, "a positive batch size or none"),
+            "weight_decay": (self.weight_decay >= 0, "at least 0"),
+            "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
+            "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
+            "warmup": (0 <= self.warmup < 1, "a share of the run in [0, 1)"),
+            "floor": (0 <= self.floor <= 1, "a share of the peak in [0, 1]"),
+        }
+        for name, (fine, accepted) in bounds.items():
+            if not fine:
+                raise ValueError(f"optimization.{name} must be {accepted}, got {getattr(self, name)}")
+
+    def build(
+        self, groups: Iterable[dict[str, Any]], *, total_steps: int, batch_size: int | None
+    ) -> tuple[Optimizer, LambdaLR]:
+        """The optimiser and its scheduler for ``groups`` (see ``Method.parameter_groups``).
+
+        Each group is a dict with ``params`` and, optionally, ``lr_scale`` (multiplies the rate), ``schedule``
+        (its own) and ``weight_decay``.
+        """
+        peak = self.lr * (batch_size / self.lr_batch if self.lr_batch and batch_size else 1.0)
+        split: list[dict[str, Any]] = []
+        factors: list[Callable[[int], float]] = []
+        for group in groups:
+            decay = group.get("weight_decay", self.weight_decay)
+            params = [p for p in group["params"] if p.requires_grad]
+            matrices = [p for p in params if p.ndim > 1 or self.decay_all]
+            vectors = [p for p in params if not (p.ndim > 1 or self.decay_all)]
+            rate = self._schedule(group.get("schedule", self.schedule), total_steps)
+            for members, wd in ((matrices, decay), (vectors, 0.0)):
+                if members:
+                    split.append({"params": members, "lr": peak * group.get("lr_scale", 1.0), "weight_decay": wd})
+                    factors.append(rate)
+        optimizer = self._optimizer(split)
+        return optimizer, LambdaLR(optimizer, factors)
+
+    def _optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(groups, betas=(0.9, self.beta2), fused=_can_fuse(groups))
+        if self.optimizer == "adam":
+            return torch.optim.Adam(groups, betas=(0.9, self.beta2), fused=_can_fuse(groups))
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(groups, momentum=self.momentum, fused=_can_fuse(groups))
+        return LARS(groups, momentum=self.momentum)
+
+    def _schedule(self, schedule: str, total_steps: int) -> Callable[[int], float]:
+        warmup = round(self.warmup * total_steps)
+
+        def rate(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            done = (step - warmup) / max(total_steps - warmup, 1)
+            done = min(done, 1.0)
+            if schedule == "cosine":
+                return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
+            if schedule == "linear":
+                return self.floor + (1 - self.floor) * (1 - done)
+            if schedule == "step":
+                return 1.0 if done < 0.6 else 0.1 if done < 0.8 else 0.01
+            return 1.0
+
+        return rate
+
+
+def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+    return all(torch.is_floating_point(p) for group in groups for p in group["params"])
+
+
+class LARS(Optimizer):
+    r"""Layer-wise adaptive rate scaling (You et al., 2017) as used for large-batch self-supervision.
+
+    For tensors with more than one dimension: :math:`g \leftarrow g + \lambda p`, then
+    :math:`g \leftarrow \eta \|p\| / \|g\| \cdot g` (unchanged when either norm is 0); for all others the plain
+    gradient, without weight decay. Then :math:`v \leftarrow \mu v + g` and :math:`p \leftarrow p - \alpha v`
+    (the form in the released SimCLR, BYOL and Barlow Twins code).
+
+    Args:
+        params: parameters or groups, each group with its own ``lr`` and ``weight_decay``.
+        lr: learning rate.
+        momentum: :math:`\mu`.
+        weight_decay: :math:`\lambda`.
+        trust: :math:`\eta`, the trust coefficient.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 0.001,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            adapted = [p.ndim > 1 for p in params]
+            updates = [
+                p.grad.add(p, alpha=group["weight_decay"]) if big else p.grad.clone()
+                for p, big in zip(params, adapted, strict=True)
+            ]
+            weight_norms = torch._foreach_norm(params)
+            update_norms = torch._foreach_norm(updates)
+            for update, w, g, big in zip(updates, weight_norms, update_norms, adapted, strict=True):
+                if big:
+                    ratio = group["trust"] * w / g
+                    update.mul_(torch.where((w > 0) & (g > 0), ratio, torch.ones_like(ratio)))
+            velocities = []
+            for p, update in zip(params, updates, strict=True):
+                state = self.state[p]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(update)
+                velocities.append(state["momentum_buffer"])
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, updates)
+            torch._foreach_add_(params, velocities, alpha=-group["lr"])
+        return loss
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters of ``module`` that receive gradients."""
+    return [p for p in module.parameters() if p.requires_grad]

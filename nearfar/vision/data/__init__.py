@@ -1,0 +1,82 @@
+"""Where images come from: embedded sets, folders, published files, arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nearfar.training import Data
+from nearfar.vision.data.arrays import ImageArray, ImageGroups
+from nearfar.vision.data.folder import ImageFolder
+from nearfar.vision.data.published import cifar, npz, parquet
+
+__all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "load"]
+
+EMBEDDED = {
+    "styled-digits": "real handwriting (scikit-learn's digits), each digit in eight styles; other styles held out",
+    "digits": "the same handwriting, white on black, without styles",
+}
+
+STYLES_PER_DIGIT = 8
+
+
+def load(data: str | Path | np.ndarray | Data | None = None, *, size: int | None = None) -> Data:
+    """Images from wherever they are.
+
+    Args:
+        data: a folder of pictures (with class folders or without; with ``train`` and ``test`` or ``val`` folders
+            or without), a CIFAR folder in its published format, an ``.npz`` or ``.parquet`` file, a folder of
+            parquet files, an array, or an embedded name; ``styled-digits`` when nothing is given.
+        size: side in pixels to which pictures are brought; embedded sets default to 32, folders and parquet
+            files to 96, arrays keep their own.
+    """
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, np.ndarray):
+        return ImageArray(data)
+    if data is None or str(data) in EMBEDDED:
+        return _digits(str(data or "styled-digits"), size or 32)
+    path = Path(data)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
+        )
+    if path.is_dir():
+        if any(path.glob("data_batch_[0-9]*")) or ((path / "train").is_file() and (path / "meta").is_file()):
+            return cifar(path)
+        if any(path.glob("*.parquet")):
+            return parquet(path, size or 96)
+        return _folder(path, size or 96)
+    if path.suffix == ".npz":
+        return npz(path)
+    if path.suffix in (".parquet", ".pq"):
+        return parquet(path, size or 96)
+    raise ValueError(
+        f"{path} is no image collection this reads; accepted are a folder of pictures, a CIFAR folder, .npz, .parquet"
+    )
+
+
+def _folder(path: Path, size: int) -> Data:
+    train = path / "train"
+    if not train.is_dir():
+        return ImageFolder(path, size)
+    held_out = {n: ImageFolder(path / n, size) for n in ("test", "val") if (path / n).is_dir()}
+    return ImageFolder(train, size, splits=held_out)
+
+
+def _digits(name: str, size: int) -> ImageArray:
+    from nearfar.vision.data.styled_digits import styled_digits
+
+    def images(split: str, styles: str, seed: int) -> ImageArray:
+        pixels, labels, ids = styled_digits(split, styles, size=size, seed=seed)
+        return ImageArray(pixels, labels, ids=ids, name=f"{name}, {styles} styles")
+
+    if name == "digits":
+        train = images("train", "clean", 0)
+        return ImageArray(train.images, train.labels, name=name, splits={"test": images("test", "clean", 1)})
+    pixels, labels, ids = styled_digits("train", "seen", size=size, seed=0, copies=STYLES_PER_DIGIT)
+    digits = len(ids) // STYLES_PER_DIGIT  # copies follow one another
+    pixels = pixels.reshape(STYLES_PER_DIGIT, digits, *pixels.shape[1:]).swapaxes(0, 1)
+    held_out = {"seen styles": images("test", "seen", 1), "unseen styles": images("test", "unseen", 2)}
+    return ImageGroups(pixels, labels[:digits], ids=ids[:digits], name=name, splits=held_out)

@@ -1,0 +1,115 @@
+"""Images that are all of one size and held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from nearfar.training import Data
+from nearfar.vision.method import ImageBatch
+
+
+class ImageArray(Data):
+    """uint8 images of one size, with optional labels and held-out sets.
+
+    Args:
+        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) uint8; float images in [0, 1] are scaled.
+            Grey becomes three equal colours and alpha is dropped.
+        labels: (N,) class numbers or names, or ``None``.
+        ids: (N,) identifiers; positions by default.
+        name: what to call the set.
+        splits: held-out sets by name.
+
+    Raises:
+        ValueError: shapes or value ranges that are not images; labels or ids of another length.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        ids: np.ndarray | None = None,
+        name: str = "images",
+        splits: Mapping[str, Data] | None = None,
+    ) -> None:
+        self.images = as_images(images)
+        self.name = name
+        for what, values in (("labels", labels), ("ids", ids)):
+            if values is not None and len(values) != len(self.images):
+                raise ValueError(f"{what} has {len(values)} entries for {len(self.images)} images")
+        self.labels = None if labels is None else np.asarray(labels)
+        self._ids = np.arange(len(self.images)) if ids is None else np.asarray(ids)
+        self._splits = dict(splits or {})
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: np.ndarray) -> ImageBatch:
+        pixels = torch.from_numpy(np.ascontiguousarray(self.images[indices].transpose(0, 3, 1, 2)))
+        return ImageBatch(pixels, torch.as_tensor(indices))
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self._ids
+
+    def splits(self) -> Mapping[str, Data]:
+        return self._splits
+
+
+class ImageGroups(ImageArray):
+    """Several pictures of each thing, such as one object in several styles; a view is of any of them.
+
+    Evaluation and embedding take the first. Where there is one picture of each, use :class:`ImageArray`.
+
+    Args:
+        images: (N, K, H, W, C), K pictures of N things; values as for :class:`ImageArray`.
+        labels, ids, name, splits: as there, one per thing.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        ids: np.ndarray | None = None,
+        name: str = "images",
+        splits: Mapping[str, Data] | None = None,
+    ) -> None:
+        images = np.asarray(images)
+        if images.ndim != 5 or images.shape[1] < 1:
+            raise ValueError(f"images must have shape (N, K, H, W, C) with K at least 1, got {images.shape}")
+        super().__init__(images[:, 0], labels, ids=ids, name=name, splits=splits)
+        flat = as_images(images.reshape(-1, *images.shape[2:]))
+        self.groups = flat.reshape(*images.shape[:2], *flat.shape[1:])
+
+    def batch(self, indices: np.ndarray) -> ImageBatch:
+        pixels = torch.from_numpy(np.ascontiguousarray(self.groups[indices].transpose(0, 1, 4, 2, 3)))
+        return ImageBatch(pixels, torch.as_tensor(indices))
+
+
+def as_images(images: np.ndarray) -> np.ndarray:
+    """Any usual array of images as (N, H, W, 3) uint8."""
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3, 4):
+        images = images.transpose(0, 2, 3, 1)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or 0 in images.shape[1:]:
+        raise ValueError(
+            f"images must have shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 colours; got {images.shape}"
+        )
+    if np.issubdtype(images.dtype, np.floating):
+        if images.size and (not np.isfinite(images).all() or images.min() < 0 or images.max() > 1):
+            raise ValueError(
+                "float images must lie in [0, 1]; divide by their largest value, or give uint8 images in [0, 255]"
+            )
+        images = np.round(images * 255).astype(np.uint8)
+    elif images.dtype != np.uint8:
+        if images.size and (images.min() < 0 or images.max() > 255):
+            raise ValueError(f"integer images must lie in [0, 255], got {images.min()} to {images.max()}")
+        images = images.astype(np.uint8)
+    images = images[..., :3]
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else np.ascontiguousarray(images)

@@ -1,0 +1,74 @@
+"""What every method on images shares: an encoder by name, and random views by recipe."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nearfar.encoders import image_encoder
+from nearfar.training import Method, Optimization
+from nearfar.vision.views import Recipe, recipe_pair
+
+
+class ImageBatch(NamedTuple):
+    """Raw images (N, 3, H, W) uint8 and their positions in the collection (N,) int64.
+
+    Where the data has several pictures of each thing, images are (N, K, 3, H, W).
+    """
+
+    images: Tensor
+    rows: Tensor
+
+
+class ImageMethod(Method):
+    """A method on images whose views are two random crops of each image.
+
+    Args:
+        encoder: a name that :func:`nearfar.encoders.image_encoder` knows, or a module.
+        views: the recipe of random views, by name (``simclr``, ``moco-v2``, ``byol``, ...) or as recipes.
+        optimization: how the parameters move.
+    """
+
+    def __init__(
+        self, encoder: str | nn.Module, views: str | tuple[Recipe, Recipe], optimization: Optimization
+    ) -> None:
+        super().__init__(optimization)
+        self.encoder = image_encoder(encoder)
+        self.recipes = recipe_pair(views)
+        self.head: nn.Module = nn.Identity()
+
+    @property
+    def features(self) -> int:
+        """Width of the representation."""
+        return int(self.encoder.out_features)  # type: ignore[arg-type]
+
+    @property
+    def network(self) -> nn.Sequential:
+        """Encoder and head as one module: what is trained, and what a momentum encoder follows."""
+        return nn.Sequential(self.encoder, self.head)
+
+    def views(self, batch: ImageBatch) -> tuple[Tensor, ...]:
+        """Two float views (N, 3, size, size) in [0, 1] per image, of different pictures where there are several."""
+        pictures = different_pictures(batch.images, len(self.recipes), self.generator)
+        return tuple(recipe(images, self.generator) for recipe, images in zip(self.recipes, pictures, strict=True))
+
+    def encode(self, batch: Any) -> Tensor:
+        images = batch.images if isinstance(batch, ImageBatch) else batch
+        return self.encoder(images[:, 0] if images.ndim == 5 else images)
+
+
+def different_pictures(images: Tensor, count: int, generator: torch.Generator) -> list[Tensor]:
+    """``count`` pictures of each thing: the image itself, or of several (N, K, ...) random ones, different while K
+    lasts."""
+    if images.ndim != 5:
+        return [images] * count
+    order = torch.rand(images.shape[:2], generator=generator, device=images.device).argsort(1)
+    rows = torch.arange(len(images), device=images.device)
+    return [images[rows, order[:, view % images.shape[1]]] for view in range(count)]
+
+
+def together(module: nn.Module, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """One pass for several views, so that batch norm sees them all (the released SimCLR code); their outputs."""
+    return module(torch.cat(views)).chunk(len(views))

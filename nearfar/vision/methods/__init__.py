@@ -1,0 +1,9 @@
+"""One file per method on images."""
+
+from nearfar.vision.methods.byol import BYOL
+from nearfar.vision.methods.moco import MoCo
+from nearfar.vision.methods.moco_v3 import MoCoV3
+from nearfar.vision.methods.relic import ReLIC
+from nearfar.vision.methods.simclr import SimCLR
+
+__all__ = ["BYOL", "MoCo", "MoCoV3", "ReLIC", "SimCLR"]

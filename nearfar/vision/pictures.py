@@ -1,0 +1,49 @@
+"""Pictures for a run's page: what the method is shown, and what it finds alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nearfar import workflow
+from nearfar.training import embed
+from nearfar.vision.method import ImageMethod
+
+COUNT, NEIGHBOURS = 8, 7
+
+
+def pictures(run: Path | str) -> list[tuple[str, np.ndarray]]:
+    """Captioned RGB arrays: the random views of a few images; nearest neighbours of held-out images."""
+    system, method, opened = workflow.load_run(run)
+    assert isinstance(method, ImageMethod)
+    data = workflow.run_data(system, opened.config.get("data", {}))
+    batch = data.batch(np.arange(min(COUNT, len(data))))
+    method.generator.manual_seed(0)
+    shown = batch.images[:, 0] if batch.images.ndim == 5 else batch.images
+    columns = [shown, *((view * 255).round().to(torch.uint8) for view in method.views(batch)[:2])]
+    found = [("Images and the two random views the method was asked to call alike", grid(columns))]
+    held_out = next(reversed([*data.splits().values()]), None)
+    if held_out is not None:
+        bank, queries = data.sample(2048), held_out.sample(COUNT, seed=1)
+        similar = embed(method, queries).normalized().array @ embed(method, bank).normalized().array.T
+        nearest = np.argsort(-similar, axis=1)[:, :NEIGHBOURS]
+        rows = [queries.batch(np.arange(len(queries))).images]
+        for rank in range(NEIGHBOURS):
+            images = bank.batch(nearest[:, rank]).images
+            rows.append(images[:, 0] if images.ndim == 5 else images)
+        found.append((f"Left: {held_out.name}. Right of it: the nearest training images", grid(rows)))
+    return found
+
+
+def grid(columns: list[torch.Tensor], gap: int = 2) -> np.ndarray:
+    """Columns of (N, 3, H, W) uint8 images as one picture, image n of every column in row n."""
+    height, width = columns[0].shape[2:]
+    count = len(columns[0])
+    sheet = np.full((count * (height + gap) - gap, len(columns) * (width + gap) - gap, 3), 255, np.uint8)
+    for x, column in enumerate(columns):
+        for y, image in enumerate(column.permute(0, 2, 3, 1).cpu().numpy()):
+            top, left = y * (height + gap), x * (width + gap)
+            sheet[top : top + image.shape[0], left : left + image.shape[1]] = image[:height, :width]
+    return sheet

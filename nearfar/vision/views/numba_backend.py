@@ -1,0 +1,102 @@
+"""Views on the CPU: hands images to the compiled kernel, on as many threads as torch may use.
+
+Measured on two cores of an AMD EPYC (AVX-512), one thread, SimCLR's crop, flip and colours without blur, in
+microseconds per view of 32 / 96 / 224 pixels: MEASURED
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nearfar.vision.views.draws import Draws
+from nearfar.vision.views.kernels import render as render_range
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def render(images: Tensor, draws: Draws, height: int, width: int, radius: int) -> Tensor:
+    """See :func:`nearfar.vision.views.apply`, which has checked the arguments."""
+    n, _, rows, columns = images.shape
+    # Memory from numpy, which asks for huge pages: the first touch of 4 KiB pages can cost more than the
+    # views.
+    out = np.empty((n, height * width * 3), np.float32)
+    views = torch.from_numpy(out).view(n, height, width, 3).permute(0, 3, 1, 2)
+    if n == 0:
+        return views
+    interleaved = images.permute(0, 2, 3, 1)
+    planar = images.is_contiguous() or not interleaved.is_contiguous()
+    pixels = (images.contiguous() if planar else interleaved).view(n, -1).numpy()
+    threads = min(torch.get_num_threads(), n)
+    step = n if threads == 1 else -(-n // (4 * threads))
+    tasks = deque(range(0, n, step))
+    numbers = plain(draws)
+
+    def work() -> None:
+        while tasks:
+            try:
+                begin = tasks.popleft()
+            except IndexError:
+                return
+            end = min(begin + step, n)
+            render_range(pixels, planar, rows, columns, numbers, radius, out, height, width, begin, end)
+
+    others = [pool().submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()
+    return views
+
+
+def plain(draws: Draws) -> tuple[np.ndarray, ...]:
+    """The draws as the kernel takes them, with what changes nothing in place of ``None``."""
+    n = len(draws)
+    neutral = np.ones((n, 4), np.float32)
+    neutral[:, 3] = 0
+    missing = {
+        "flip": np.zeros(n, np.int64),
+        "factors": neutral,
+        "order": np.tile(np.arange(4), (n, 1)),
+        "gray": np.zeros(n, np.bool_),
+        "sigma": np.zeros(n, np.float32),
+        "solarize": np.full(n, 2, np.float32),
+    }
+    given = {name: value.numpy() for name, value in draws.given().items()}
+    arrays = missing | given
+    kinds = {
+        "boxes": np.int64,
+        "flip": np.int64,
+        "factors": np.float32,
+        "order": np.int64,
+        "gray": np.bool_,
+        "sigma": np.float32,
+        "solarize": np.float32,
+    }
+    return tuple(np.ascontiguousarray(arrays[name], kind) for name, kind in kinds.items())
+
+
+def pool() -> ThreadPoolExecutor:
+    """Threads for everything but the caller's share; they start when first needed.
+
+    Plain threads around a kernel that releases the interpreter lock, and not numba's parallel loops: those
+    crash when two threads enter them at once or, with GNU OpenMP, after a fork.
+    """
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(os.cpu_count() or 1, 64), thread_name_prefix="nearfar-views")
+    return _pool
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+# Threads do not survive a fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)

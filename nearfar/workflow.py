@@ -1,0 +1,210 @@
+"""What the commands do, as functions: the one place where catalogue, field, training and run folder meet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model
+
+from nearfar.catalogue import System, find
+from nearfar.evaluation import Embeddings
+from nearfar.training import Data, Method, Run, RunError, Training
+from nearfar.training.configure import construct, fill_facts, parameters
+from nearfar.training.embed import embed as embed_data
+from nearfar.training.fit import fit
+from nearfar.training.hub import plain
+from nearfar.training.run import environment
+
+__all__ = ["evaluate_run", "load_data", "load_run", "resume_run", "train"]
+
+
+def load_data(field: str, data: Any = None, **options: Any) -> Data:
+    """A field's data, by its own loader (``nearfar.<field>.data.load``)."""
+    return importlib.import_module(f"nearfar.{field}.data").load(data, **options)
+
+
+def evaluator(field: str) -> Callable[..., dict[str, float]]:
+    return importlib.import_module(f"nearfar.{field}.evaluation").evaluate
+
+
+def build_method(system: System, arguments: Mapping[str, Any], data: Data, seed: int) -> Method:
+    """The method with its initial weights, which depend on ``seed`` alone."""
+    cls = system.load()
+    torch.manual_seed(seed)
+    return construct(cls, fill_facts(cls, arguments, data.facts))
+
+
+def laptop_settings(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The laptop preset as (constructor arguments, training settings); nested names become their dataclasses."""
+    names = {f.name for f in fields(Training)}
+    training = {k: v for k, v in system.laptop.items() if k in names}
+    flat = {k: v for k, v in system.laptop.items() if k not in names}
+    arguments = {k: v for k, v in flat.items() if "." not in k}
+    defaults = parameters(system.load())
+    for name in dict.fromkeys(k.partition(".")[0] for k in flat if "." in k):
+        changes = {k.partition(".")[2]: v for k, v in flat.items() if k.startswith(f"{name}.")}
+        arguments[name] = replace(defaults[name].default, **changes)
+    return arguments, training
+
+
+def train(
+    slug: str,
+    *,
+    data: Any = None,
+    out: Path | str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    training: Training | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> tuple[Method, Run | None]:
+    """Train a catalogued method. With ``out`` everything is kept in a run folder.
+
+    Args:
+        slug: the method.
+        data: what the field's loader takes: a path, an embedded name, an array, a ``Data``.
+        out: folder of the run; nothing is written without it.
+        arguments: the method's constructor arguments; the paper's defaults otherwise.
+        training: length, batch size, seed and the like.
+        data_options: further arguments of the field's loader.
+    """
+    system = find(slug)
+    training = training or Training()
+    options = dict(data_options or {})
+    collection = load_data(system.field, data, **options)
+    method = build_method(system, arguments or {}, collection, training.seed)
+    run = None
+    if out is not None:
+        config = {
+            "method": slug,
+            "hyperparameters": plain(method.config),
+            "data": {"source": _source(data), **plain(options)},
+            "training": asdict(training),
+            "environment": environment(),
+        }
+        run = Run.create(out, config)
+        _list_skipped(run, collection)
+    fit(method, collection, training, run=run, progress=progress)
+    return method, run
+
+
+def _source(data: Any) -> str | None:
+    if data is None or isinstance(data, str):
+        return data
+    return str(Path(data).resolve()) if isinstance(data, Path) else f"<{type(data).__name__} in memory>"
+
+
+def _list_skipped(run: Run, data: Data) -> None:
+    skipped = getattr(data, "skipped", {})
+    if skipped:
+        lines = [f"{name}\t{reason}" for name, reason in skipped.items()]
+        run.write_text("skipped.tsv", "\n".join(["file\treason", *lines]) + "\n")
+
+
+def run_parts(run: Run) -> tuple[System, Method, Training, Mapping[str, Any]]:
+    """What a run's ``config.yaml`` describes, the method with its initial weights."""
+    config = run.config
+    system = find(config["method"])
+    training = Training(**config.get("training", {}))
+    torch.manual_seed(training.seed)
+    method = construct(system.load(), config["hyperparameters"])
+    return system, method, training, config.get("data", {})
+
+
+def run_data(system: System, described: Mapping[str, Any]) -> Data:
+    options = dict(described)
+    source = options.pop("source", None)
+    if isinstance(source, str) and source.startswith("<"):
+        raise RunError(f"this run was trained on {source}, which only its own process had; give the data again")
+    return load_data(system.field, source, **options)
+
+
+def resume_run(path: Path | str, *, progress: bool = True) -> tuple[Method, Run]:
+    """Continue an interrupted run from its newest whole checkpoint; it ends as if never interrupted."""
+    run = Run.open(path)
+    if run.complete:
+        raise RunError(f"{path} is complete; there is nothing to resume. Train longer with a new --out.")
+    run.lock()
+    system, method, training, described = run_parts(run)
+    checkpoint = run.latest_checkpoint()
+    fit(method, run_data(system, described), training, run=run, checkpoint=checkpoint, progress=progress)
+    return method, run
+
+
+def load_run(path: Path | str) -> tuple[System, Method, Run]:
+    """A finished run's method with its encoder's weights, ready to embed."""
+    run = Run.open(path)
+    if not run.complete:
+        raise RunError(f"{path} is not complete; continue it with `nearfar resume {path}` first")
+    system, method, _, _ = run_parts(run)
+    load_model(method.encoder, str(run.encoder_path))
+    method.eval()
+    return system, method, run
+
+
+def evaluate_run(path: Path | str, data: Any = None, *, seed: int = 0, **options: Any) -> dict[str, Any]:
+    """Measure a finished run, beside its untrained self; the numbers are kept in ``evaluation.json``."""
+    system, method, run = load_run(path)
+    described = {"source": data, **options} if data is not None else run.config.get("data", {})
+    collection = run_data(system, described)
+    measure = evaluator(system.field)
+    _, untrained, _, _ = run_parts(run)
+    result = {
+        "method": system.slug,
+        "data": collection.name,
+        "trained": measure(method, collection, seed=seed),
+        "untrained": measure(untrained.eval(), collection, seed=seed),
+    }
+    run.write_json("evaluation.json", result)
+    return result
+
+
+def embed_with_run(path: Path | str, data: Any, out: Path, *, overwrite: bool = False, **options: Any) -> Embeddings:
+    """Embed any data of the run's field and save the vectors."""
+    system, method, run = load_run(path)
+    collection = load_data(system.field, data, **options)
+    found = embed_data(method, collection, provenance={"method": system.slug, "run": str(run.path)})
+    found.save(out, overwrite=overwrite)
+    return found
+
+
+def compare(
+    slugs: list[str],
+    *,
+    data: Any = None,
+    seeds: int = 3,
+    arguments: Mapping[str, Mapping[str, Any]] | None = None,
+    training: Mapping[str, Mapping[str, Any]] | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> dict[str, dict[str, list[float]]]:
+    """Train every method on the same data with the same seeds; metric values by method (and ``untrained``).
+
+    All methods must be of one field. ``untrained`` is the first method's encoder with its initial weights.
+    """
+    systems = [find(slug) for slug in slugs]
+    rooms = {system.field for system in systems}
+    if len(rooms) != 1:
+        raise ValueError(f"compare takes methods of one field; these are of {', '.join(sorted(rooms))}")
+    collection = load_data(systems[0].field, data, **dict(data_options or {}))
+    measure = evaluator(systems[0].field)
+    table: dict[str, dict[str, list[float]]] = {}
+    for seed in range(seeds):
+        for position, system in enumerate(systems):
+            settings = Training(**{**dict((training or {}).get(system.slug, {})), "seed": seed})
+            method = build_method(system, (arguments or {}).get(system.slug, {}), collection, seed)
+            if position == 0:
+                _collect(table, "untrained", measure(method.eval(), collection, seed=0))
+                method.train()
+            fit(method, collection, settings, progress=progress)
+            _collect(table, system.slug, measure(method, collection, seed=0))
+    return table
+
+
+def _collect(table: dict[str, dict[str, list[float]]], row: str, scores: Mapping[str, float]) -> None:
+    for name, value in scores.items():
+        table.setdefault(row, {}).setdefault(name, []).append(float(value))

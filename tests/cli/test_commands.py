@@ -1,0 +1,177 @@
+"""The command line as people meet it: through real processes where start-up matters, in place elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from nearfar.catalogue import SYSTEMS
+from nearfar.cli import COMMANDS, main
+
+# As small as each field's training can be and still run end to end.
+TINY = {
+    "simclr": ["--projection-hidden", "32"],
+    "moco": ["--queue-size", "64"],
+    "moco-v3": ["--hidden", "32"],
+    "byol": ["--hidden", "32"],
+    "relic": ["--hidden", "32"],
+    "simcse": ["--examples", "200"],
+    "clip": ["--examples", "200"],
+    "grace": ["--nodes", "200"],
+    "aligned-segmentation": ["--scenes", "8", "--size", "32"],
+}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "nearfar", *words], capture_output=True, text=True, timeout=120)
+
+
+def test_help_and_list_do_not_import_torch() -> None:
+    code = (
+        "import sys; from nearfar.cli import main; main(['--help']); main(['list']); main(['list', '--json']);"
+        "main(['show', 'relic']); sys.exit('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    for name in COMMANDS:
+        assert name in found.stdout
+
+
+def test_list_as_json_gives_slug_field_paper_and_verdict(capsys) -> None:
+    assert main(["list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["slug"] for row in rows] == [s.slug for s in SYSTEMS]
+    verdicts = {"holds", "not shown at this scale", "contradicted", "not measured"}
+    for row in rows:
+        assert row["paper"]
+        assert row["verdict"] in verdicts
+
+
+def test_train_help_shows_the_methods_own_settings(capsys) -> None:
+    assert main(["train", "relic", "--help"]) == 0
+    text = capsys.readouterr().out
+    for expected in (
+        "--alpha",
+        "weight of the invariance penalty",
+        "--kl_mode",
+        "sg_entropy",
+        "--optimization.lr",
+    ):
+        assert expected in text
+
+
+@pytest.mark.parametrize("slug", [s.slug for s in SYSTEMS])
+def test_every_method_trains_by_the_same_flags(slug: str, tmp_path: Path, capsys) -> None:
+    out = tmp_path / slug
+    words = ["train", slug, "--out", str(out), "--seed", "3", "--steps", "2", "--batch-size", "16", "--json"]
+    assert main([*words, *TINY.get(slug, [])]) == 0
+    final = json.loads(capsys.readouterr().out)
+    assert final["run"] == str(out)
+    assert np.isfinite(final["train/loss"])
+    assert load_file(out / "encoder.safetensors")
+    assert (out / "config.yaml").is_file()
+    assert (out / "metrics.csv").read_text().startswith("step,")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    words = ["train", "simclr", "--out", str(out), "--steps", "4", "--batch-size", "32", "--size", "16"]
+    assert main(words) == 0
+    return out
+
+
+def test_evaluate_embed_and_report(finished: Path, tmp_path: Path, capsys) -> None:
+    assert main(["evaluate", str(finished), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)[str(finished)]
+    for who in ("trained", "untrained"):
+        assert 0 <= result[who]["linear unseen styles"] <= 1
+        assert 0 <= result[who]["knn seen styles"] <= 1
+    vectors = tmp_path / "vectors.npz"
+    assert main(["embed", str(finished), "-o", str(vectors)]) == 0
+    with np.load(vectors, allow_pickle=False) as file:
+        assert len(file["id"]) == 1297
+    assert main(["embed", str(finished), "-o", str(vectors)]) == 2  # never overwritten unasked
+    assert main(["report", str(finished)]) == 0
+    page = (finished / "report.html").read_text()
+    assert "What it learned" in page
+    assert "data:image/png" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_run_repeats_from_its_config(finished: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(["train", "--config", str(finished / "config.yaml"), "--out", str(again)]) == 0
+    first, second = load_file(finished / "encoder.safetensors"), load_file(again / "encoder.safetensors")
+    assert all(np.array_equal(first[k].numpy(), second[k].numpy()) for k in first)
+
+
+def test_compare_prints_one_table(capsys) -> None:
+    words = [
+        "compare",
+        "simclr",
+        "byol",
+        "--seeds",
+        "2",
+        "--steps",
+        "2",
+        "--batch-size",
+        "32",
+        "--size",
+        "16",
+    ]
+    assert main([*words, "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert set(table) == {"untrained", "simclr", "byol"}
+    assert len(table["byol"]["linear unseen styles"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["frain"], "no command 'frain'"),
+        (["train"], "name a method"),
+        (["train", "simclrr"], "did you mean simclr"),
+        (["train", "simclr", "--steps", "many"], "steps"),
+        (["train", "simclr", "--steps", "0"], "steps must be at least 1, got 0"),
+        (["train", "simclr", "--no-such-flag", "1"], "no_such_flag"),
+        (["train", "simclr", "--encoder", "resnet19", "--steps", "1"], "unknown encoder 'resnet19'"),
+        (["train", "simclr", "--data", "no/such/place"], "no file or folder no/such/place"),
+        (["train", "relic", "--kl-mode", "half", "--steps", "1"], "kl_mode"),
+        (["evaluate", "no/such/run"], "not a run folder"),
+        (["resume", "no/such/run"], "not a run folder"),
+        (["embed", "no/such/run", "-o", "x.npz"], "not a run folder"),
+        (["report", "no/such/run"], "not a run folder"),
+        (["show", "nothing"], "no method called 'nothing'"),
+        (["compare", "simclr", "simcse", "--steps", "1"], "methods of one field"),
+        (["reproduce"], "name a method"),
+    ],
+)
+def test_wrong_input_gets_one_sentence_and_exit_code_2(words, expected, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.err.strip().count("\n") == 0, captured.err
+
+
+def test_piped_output_is_plain(tmp_path: Path) -> None:
+    words = ("train", "grace", "--nodes", "200", "--steps", "3", "--out", str(tmp_path / "run"))
+    found = run(*words)
+    assert found.returncode == 0, found.stderr
+    assert "\x1b" not in found.stderr + found.stdout
+    assert "step 3/3" in found.stderr
+
+
+def test_doctor_says_what_is_there(capsys) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["torch"][0].isdigit()
+    assert "nearfar[graph]" in found

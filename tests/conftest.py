@@ -1,0 +1,20 @@
+"""What every test shares: one thread, shared data when it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared data sets named by NEARFAR_DATA."""
+    folder = os.environ.get("NEARFAR_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("NEARFAR_DATA does not name the folder of shared data sets")
+    return Path(folder)

@@ -1,0 +1,50 @@
+"""Intervals against SciPy, and at the edges where formulas give NaN."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nearfar.evaluation import mean_interval, paired_interval
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_paired_interval_is_scipys(n, confidence):
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(0.7, 0.1, n), rng.normal(0.6, 0.1, n)
+    expected = stats.ttest_rel(a, b).confidence_interval(confidence)
+    mean, low, high = paired_interval(a, b, confidence)
+    assert mean == pytest.approx(np.mean(a - b))
+    assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+
+def test_pairing_removes_what_seeds_share():
+    rng = np.random.default_rng(0)
+    seeds, noise = rng.normal(0, 0.1, 8), rng.normal(0, 0.001, 8)
+    paired = paired_interval(0.7 + seeds + noise, 0.69 + seeds)
+    alone = mean_interval(0.7 + seeds)
+    assert paired.low > 0
+    assert paired.high - paired.low < (alone.high - alone.low) / 10
+
+
+def test_edges():
+    assert paired_interval([0.5], [0.4]) == (pytest.approx(0.1), -math.inf, math.inf)
+    assert mean_interval([0.1, 0.1, 0.1]) == (0.1, 0.1, 0.1)
+    assert paired_interval([1, 2, 3], [0, 1, 2]) == (1, 1, 1)
+
+
+def test_coverage():
+    rng = np.random.default_rng(0)
+    inside = [low <= 0 <= high for _, low, high in (mean_interval(rng.normal(size=4)) for _ in range(600))]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="baseline must have 2 entries"):
+        paired_interval([1, 2], [1])
+    with pytest.raises(ValueError, match="values must be finite"):
+        mean_interval([1, math.nan])
+    with pytest.raises(ValueError, match="confidence"):
+        mean_interval([1, 2], 95)

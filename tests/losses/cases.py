@@ -1,0 +1,114 @@
+"""Every loss as one case: how to call it, the slow version of the same call, and data for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nearfar import losses
+from nearfar.losses import _proxy
+from tests.losses import reference
+
+ROWS, WIDTH = 13, 12
+LABELS = torch.tensor([3, 3, -1, 7, 3, 7, 7, 0, 0, 3, 0, 7, 12])
+
+
+@dataclass
+class Case:
+    """A loss, its slow version and how many (N, D) inputs it takes, all of them rows that belong together."""
+
+    name: str
+    loss: Callable
+    slow: Callable
+    inputs: int
+    spare: int = 0
+
+    def __str__(self) -> str:
+        return self.name
+
+    def data(self, dtype: torch.dtype = torch.float32, noise: float = 1.0, seed: int = 0) -> list[Tensor]:
+        """Noisy copies of one matrix, then ``spare`` matrices of another length."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(rows: int) -> Tensor:
+            return torch.randn(rows, WIDTH, generator=generator, dtype=torch.float64)
+
+        shared = draw(ROWS)
+        tensors = [shared + noise * draw(ROWS) for _ in range(self.inputs)]
+        tensors += [draw(17) for _ in range(self.spare)]
+        return [t.to(dtype).requires_grad_() for t in tensors]
+
+
+def case(name: str, loss: Callable, slow: Callable, inputs: int, spare: int = 0, **options: object) -> Case:
+    return Case(name, partial(loss, **options), partial(slow, **options), inputs, spare)
+
+
+def queue(loss: Callable) -> Callable:
+    return lambda q, k, negatives, **options: loss(q, k, negatives=negatives, **options)
+
+
+def everything(loss: Callable) -> Callable:
+    return lambda q, k, hard, negatives, **options: loss(q, k, hard_negatives=hard, negatives=negatives, **options)
+
+
+def labelled(loss: Callable) -> Callable:
+    return lambda features, **options: loss(features, LABELS, **options)
+
+
+def crops(loss: Callable) -> Callable:
+    return lambda o1, o2, small, t1, t2, **options: loss([o1, o2, small], [t1, t2], **options)
+
+
+def pair(name: str, inputs: int, spare: int = 0, wrap: Callable = lambda f: f, fn: str = "", **options: object) -> Case:
+    """A loss whose slow version has the same name."""
+    fn = fn or name
+    return case(name, wrap(getattr(losses, fn)), wrap(getattr(reference, fn)), inputs, spare, **options)
+
+
+# Losses with a temperature.
+SOFTMAX = [
+    pair("info_nce", 2),
+    pair("info_nce symmetric", 2, fn="info_nce", symmetric=True),
+    pair("info_nce raw", 2, fn="info_nce", normalize=False),
+    pair("info_nce queue", 2, 1, queue, "info_nce", in_batch=False),
+    pair("info_nce everything", 3, 1, everything, "info_nce", hard_negative_bias=-1.5, symmetric=True),
+    case("symmetric_info_nce", losses.symmetric_info_nce, partial(reference.info_nce, symmetric=True), 2),
+    pair("nt_xent", 2),
+    pair("grace", 2),
+    pair("grace inter", 2, fn="grace", intra=False),
+    pair("supcon", 1, wrap=labelled),
+    pair("supcon skip", 1, wrap=labelled, fn="supcon", on_empty="skip", base_temperature=0.07),
+    pair("sigmoid_pair_loss", 2, bias=-3.0),
+    *(pair(f"relic {mode}", 4, fn="relic", alpha=0.7, kl_mode=mode) for mode in _proxy.KL_MODES),
+    pair("relic alpha 0", 4, fn="relic", alpha=0),
+    *(
+        pair(f"relic_multicrop {mode}", 5, wrap=crops, fn="relic_multicrop", alpha=0.7, kl_mode=mode)
+        for mode in _proxy.KL_MODES
+    ),
+    pair("relic_multicrop others", 5, wrap=crops, fn="relic_multicrop", alpha=2.0, include_same_crop=False),
+]
+# Losses without one.
+PLAIN = [
+    pair("negative_cosine", 2),
+    pair("byol_regression", 4),
+    pair("barlow_twins", 2, lambd=0.01),
+    pair("vicreg", 2, invariance=2.0, variance=3.0, covariance=0.5),
+]
+
+
+def total(value: Tensor | dict[str, Tensor]) -> Tensor:
+    """The loss as one scalar."""
+    if isinstance(value, dict):
+        value = torch.stack(list(value.values())).sum()
+    return value.mean()
+
+
+def value_and_gradients(loss: Callable, inputs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The scalar loss and the gradient of every input, zeros where none arrives."""
+    value = total(loss(*inputs))
+    found = torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
+    return value.detach(), list(found)

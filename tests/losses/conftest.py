@@ -1,0 +1,16 @@
+"""What the tests of the losses share."""
+
+from __future__ import annotations
+
+import pytest
+
+from nearfar.losses import _proxy, _tiles
+
+
+@pytest.fixture
+def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many ragged tiles and row blocks instead of one, on matrices of a dozen rows."""
+    monkeypatch.setattr(_tiles, "SINGLE_TILE_ENTRIES", 0)
+    monkeypatch.setattr(_tiles, "TILE", {"cpu": (3, 5), "accelerator": (3, 5)})
+    monkeypatch.setattr(_proxy, "BLOCK_ENTRIES", {"cpu": 0, "accelerator": 0})
+    monkeypatch.setattr(_proxy, "LEAST_ROWS", 4)

@@ -1,0 +1,68 @@
+"""Imports point one way, and heavy packages are not loaded before they are needed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import nearfar
+
+ROOT = Path(nearfar.__file__).parent
+FIELDS = {"vision", "segmentation", "text", "graph", "multimodal"}
+BELOW = {
+    "losses": set(),
+    "catalogue": set(),
+    "evaluation": set(),
+    "training": {"evaluation", "catalogue"},
+    "parts": set(),
+    "encoders": set(),
+    "report": {"catalogue", "training"},
+    "workflow": {"catalogue", "evaluation", "training"},
+    "estimator": {"catalogue", "training", "workflow"},
+    **{field: {"losses", "parts", "encoders", "training", "evaluation"} for field in FIELDS},
+}
+ROOMS_OF_VISION_FOR_PAIRS = ("nearfar.vision.data", "nearfar.vision.views")
+
+
+def imports(path: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.append(node.module)
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return names
+
+
+def files() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def test_dependencies_point_one_way() -> None:
+    wrong = []
+    for path in files():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        room = parts[0]
+        if room not in BELOW:
+            continue
+        for name in imports(path):
+            if not name.startswith("nearfar."):
+                continue
+            target = name.split(".")[1]
+            pairs = room == "multimodal" and name.startswith(ROOMS_OF_VISION_FOR_PAIRS)
+            # A run's pictures need the trained run, which only the workflow can open.
+            pictures = parts[-1] == "pictures" and target == "workflow"
+            if target not in BELOW[room] | {room} and not pairs and not pictures:
+                wrong.append(f"{'/'.join(parts)} imports {name}")
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("package", ["torchvision", "torchaudio"])
+def test_packages_without_a_processor_build_are_never_imported(package: str) -> None:
+    assert not [p for p in files() if any(n.split(".")[0] == package for n in imports(p))]
+
+
+def test_no_file_is_too_long_to_explain() -> None:
+    assert not [str(p) for p in files() if len(p.read_text().splitlines()) > 420]
