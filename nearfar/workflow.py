@@ -142,8 +142,8 @@ def load_run(path: Path | str) -> tuple[System, Method, Run]:
         raise RunError(f"{path} is not complete; continue it with `nearfar resume {path}` first")
     system, method, _, _ = run_parts(run)
     load_model(method.encoder, str(run.encoder_path))
-    method.eval()
-    return system, method, run
+    method.measured = run.read_json("evaluation.json")
+    return system, method.eval(), run
 
 
 def evaluate_run(path: Path | str, data: Any = None, *, seed: int = 0, **options: Any) -> dict[str, Any]:

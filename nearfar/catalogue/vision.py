@@ -11,7 +11,7 @@ SMALL = {
     "optimization.weight_decay": 1e-4,
     "optimization.warmup": 0.05,
     "batch_size": 128,
-    "steps": 400,
+    "steps": 500,
 }
 
 SYSTEMS = (
@@ -111,7 +111,7 @@ SYSTEMS = (
             "hidden": 256,
             "projection_dim": 64,
             "temperature": 0.2,
-            "momentum": 0.99,
+            "momentum": 0.9,
             "views": "simclr-small",
         },
     ),

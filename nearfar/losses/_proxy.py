@@ -4,7 +4,7 @@ The divergences couple two matrices row by row, so the engine works on blocks of
 matrices is made, used and dropped, and made again for the gradient. Memory is linear in the batch.
 
 Measured and rejected: one block over all rows (4 N^2 entries live at once); tiles with log-sum-exps known
-from an earlier pass (a third product for every entry). Blocks of half a million entries keep the four work
+from an earlier pass (a third product for every entry). Blocks of a quarter of a million entries keep the four work
 buffers in cache; with fewer than 32 rows the matrix product itself slows down, so that is the floor.
 """
 
@@ -22,7 +22,7 @@ from nearfar.losses._tiles import LN2, spans
 
 KL_MODES = ("full", "sg_entropy", "sg_target")
 # Entries of one block of rows, by device type, and the least number of rows in a block.
-BLOCK_ENTRIES = {"cpu": 1 << 19, "accelerator": 1 << 24}
+BLOCK_ENTRIES = {"cpu": 1 << 18, "accelerator": 1 << 24}
 LEAST_ROWS = 32
 
 

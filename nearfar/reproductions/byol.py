@@ -34,7 +34,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 
 REPRODUCTION = Reproduction(
     run=run,
-    setting="""scikit-learn's handwriting in drawn styles at 32 px; a four-layer conv net, 400 steps of 128, AdamW.
+    setting="""scikit-learn's handwriting in drawn styles at 32 px; a four-layer conv net, 500 steps of 128, AdamW.
     One arm has no predictor, one lets gradients flow into the target side (and has no momentum copy).""",
     claims=(
         Claim("BYOL beats its untrained encoder", "byol", "untrained", "knn seen styles"),

@@ -66,6 +66,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 
 REPRODUCTION = Reproduction(
     run=run,
+    seeds=3,
     setting="""6,000 drawn scenes of one coloured shape with captions; 12 of 48 combinations of colour and shape
     never occur in training. A four-layer conv net and a two-layer transformer, 500 steps of 128. The baseline is
     the same image encoder predicting which words occur in the caption, for as many steps.""",

@@ -33,6 +33,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 
 REPRODUCTION = Reproduction(
     run=run,
+    seeds=3,
     setting=f"""{"Cora (2,708 papers)" if CORA else "A generated citation graph of 1,500 nodes"}, the released
     settings for Cora: widths 256 and 128, temperature 0.4, 200 steps, Adam 5e-4. Probe: one-vs-rest logistic
     regression on a random tenth of the nodes, three divisions per seed.""",

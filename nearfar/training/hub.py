@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from safetensors.torch import load_model, save_model
 
 CONFIG = "config.json"
@@ -19,6 +19,7 @@ class HubMixin(ModelHubMixin, library_name="nearfar", tags=["contrastive-learnin
     """Saves a method as ``config.json`` + ``model.safetensors`` + ``README.md``; never as a pickle."""
 
     config: dict[str, Any]
+    measured: dict[str, Any] | None = None
 
     def _save_pretrained(self, save_directory: Path) -> None:
         from nearfar import __version__
@@ -33,11 +34,19 @@ class HubMixin(ModelHubMixin, library_name="nearfar", tags=["contrastive-learnin
         (save_directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         save_model(self, str(save_directory / WEIGHTS))  # type: ignore[arg-type]
 
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The card of :func:`nearfar.training.card.model_card`, with the run's measurements where it was evaluated."""
+        from nearfar.catalogue import SYSTEMS, slug_of
+        from nearfar.training.card import model_card
+
+        slug = slug_of(type(self))
+        system = next((s for s in SYSTEMS if s.slug == slug), None)
+        return ModelCard(model_card(system, type(self).__name__, plain(self.config), self.measured))
+
     @classmethod
     def _from_pretrained(
         cls, *, model_id: str, map_location: str = "cpu", strict: bool = True, **kwargs: Any
     ) -> HubMixin:
-        hub = {k: kwargs.get(k) for k in ("revision", "cache_dir", "force_download", "local_files_only", "token")}
         names = ("revision", "cache_dir", "force_download", "local_files_only", "token")
         hub: Any = {name: kwargs[name] for name in names if kwargs.get(name) is not None}
 

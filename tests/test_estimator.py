@@ -1,0 +1,74 @@
+"""The Python way in, and saving in the Hugging Face conventions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import nearfar
+from nearfar.vision.data.styled_digits import styled_digits
+from nearfar.vision.methods import ReLIC, SimCLR
+
+TINY = {"encoder": "small-conv", "hidden": 16, "projection_dim": 8}
+
+
+@pytest.fixture(scope="module")
+def images() -> tuple[np.ndarray, np.ndarray]:
+    pixels, labels, _ = styled_digits("train", "clean", size=16)
+    return pixels[:200], labels[:200]
+
+
+def test_fit_and_transform(images) -> None:
+    found = nearfar.fit("relic", images[0], arguments=TINY, steps=3, batch_size=32)
+    vectors = found.transform(images[0])
+    assert vectors.shape == (200, 128)
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+
+
+def test_it_sits_in_a_pipeline_and_follows_conventions(images) -> None:
+    step = nearfar.Representation("relic", arguments=TINY, steps=3, batch_size=32)
+    assert step.get_params()["method"] == "relic"
+    assert clone(step).get_params() == step.get_params()
+    pipeline = make_pipeline(step, LogisticRegression(max_iter=200))
+    assert pipeline.fit(*images).score(*images) > 0.3
+    with pytest.raises(Exception, match="not fitted"):
+        clone(step).transform(images[0])
+    with pytest.raises(ValueError, match="preset"):
+        clone(step).set_params(preset="huge").fit(images[0])
+    with pytest.raises(KeyError, match="did you mean relic"):
+        nearfar.fit("relik", images[0])
+
+
+def test_save_and_load_pretrained(images, tmp_path: Path) -> None:
+    found = nearfar.fit("relic", images[0], arguments=TINY, steps=3, batch_size=32)
+    found.save(tmp_path / "model")
+    names = {p.name for p in (tmp_path / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "README.md"} <= names
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["method"] == "relic"
+    assert config["hyperparameters"]["hidden"] == 16
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "ReLIC" in card
+    assert "2010.07922" in card
+    loaded = ReLIC.from_pretrained(tmp_path / "model")
+    batch = torch.as_tensor(images[0][:4].transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        assert torch.equal(loaded.encode(batch), found.method_.encode(batch))
+    with pytest.raises(TypeError, match="no SimCLR"):
+        SimCLR.from_pretrained(tmp_path / "model")
+
+
+def test_an_encoder_of_ones_own_cannot_be_described_in_a_file(tmp_path: Path) -> None:
+    body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 5))
+    body.out_features = 5  # type: ignore[assignment]
+    method = SimCLR(body, projection_hidden=8, projection_dim=4)
+    with pytest.raises(TypeError, match="cannot be written to a configuration file"):
+        method.save_pretrained(tmp_path / "model")
