@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 
-from nearfar.catalogue import graph, multimodal, segmentation, text, vision
+from nearfar.catalogue import graph, multimodal, segmentation, text, vision, vision_bases
 from nearfar.catalogue.system import Parts, System
 
 __all__ = ["FIELDS", "SYSTEMS", "Parts", "System", "find", "slug_of"]
 
 SYSTEMS: tuple[System, ...] = (
     *vision.SYSTEMS,
+    *vision_bases.SYSTEMS,
     *segmentation.SYSTEMS,
     *text.SYSTEMS,
     *multimodal.SYSTEMS,

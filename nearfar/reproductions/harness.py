@@ -48,8 +48,10 @@ class Claim:
         sign = 1.0 if self.better == "higher" else -1.0
         treated = np.array([s[self.treatment][self.metric] for s in scores], dtype=np.float64)
         control = np.array([s[self.baseline][self.metric] for s in scores], dtype=np.float64)
-        mean, low, high = paired_interval(sign * treated, sign * control)
-        if not np.isfinite([mean]).all():
+        mean = low = high = float("nan")
+        if np.isfinite([treated, control]).all():
+            mean, low, high = paired_interval(sign * treated, sign * control)
+        if np.isnan(mean):
             verdict = VERDICTS[1]
         elif low > self.margin:
             verdict = VERDICTS[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import torch
@@ -23,20 +25,21 @@ class ImageBatch(NamedTuple):
 
 
 class ImageMethod(Method):
-    """A method on images whose views are two random crops of each image.
+    """A method on images whose views are random crops of each image.
 
     Args:
         encoder: a name that :func:`nearfar.encoders.image_encoder` knows, or a module.
         views: the recipe of random views, by name (``simclr``, ``moco-v2``, ``byol``, ...) or as recipes.
         optimization: how the parameters move.
+        count: number of views of each image; see :func:`view_recipes`.
     """
 
     def __init__(
-        self, encoder: str | nn.Module, views: str | tuple[Recipe, Recipe], optimization: Optimization
+        self, encoder: str | nn.Module, views: str | Sequence[Recipe], optimization: Optimization, *, count: int = 2
     ) -> None:
         super().__init__(optimization)
         self.encoder = image_encoder(encoder)
-        self.recipes = recipe_pair(views)
+        self.recipes = view_recipes(views, count)
         self.head: nn.Module = nn.Identity()
 
     @property
@@ -50,7 +53,7 @@ class ImageMethod(Method):
         return nn.Sequential(self.encoder, self.head)
 
     def views(self, batch: ImageBatch) -> tuple[Tensor, ...]:
-        """Two float views (N, 3, size, size) in [0, 1] per image, of different pictures where there are several."""
+        """Float views (N, 3, size, size) in [0, 1], one per recipe, of different pictures where there are several."""
         pictures = different_pictures(batch.images, len(self.recipes), self.generator)
         return tuple(recipe(images, self.generator) for recipe, images in zip(self.recipes, pictures, strict=True))
 
@@ -69,6 +72,30 @@ def different_pictures(images: Tensor, count: int, generator: torch.Generator) -
     return [images[rows, order[:, view % images.shape[1]]] for view in range(count)]
 
 
-def together(module: nn.Module, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """One pass for several views, so that batch norm sees them all (the released SimCLR code); their outputs."""
-    return module(torch.cat(views)).chunk(len(views))
+def view_recipes(views: str | Sequence[Recipe], count: int) -> tuple[Recipe, ...]:
+    """``count`` recipes: as many as are given, or the two of a pair (or of its name) in turn.
+
+    Raises:
+        ValueError: fewer than two views; an unknown name; neither a pair nor ``count`` recipes.
+        TypeError: something that is not a recipe.
+    """
+    if count < 2:
+        raise ValueError(f"a method needs at least 2 views of each image, got {count}")
+    if not isinstance(views, str) and len(views) == count:
+        return tuple(views)
+    return tuple(islice(cycle(recipe_pair(views)), count))
+
+
+def together(module: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """One pass for all views of a size, so that batch norm sees them together; their outputs, in order.
+
+    The released SimCLR code does so with its two views, SwAV's with its crops of each size.
+    """
+    of_size: dict[torch.Size, list[int]] = {}
+    for position, view in enumerate(views):
+        of_size.setdefault(view.shape, []).append(position)
+    outputs: dict[int, Tensor] = {}
+    for positions in of_size.values():
+        found = module(torch.cat([views[position] for position in positions]))
+        outputs.update(zip(positions, found.chunk(len(positions)), strict=True))
+    return tuple(outputs[position] for position in range(len(views)))

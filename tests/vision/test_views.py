@@ -198,11 +198,13 @@ def test_several_threads_may_make_views_at_once() -> None:
         torch.set_num_threads(2)
         results.extend(recipe(images, torch.Generator().manual_seed(6)) for _ in range(10))
 
+    count = torch.get_num_threads()
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    torch.set_num_threads(count)
     assert len(results) == 30
     assert all(torch.equal(result, expected) for result in results)
 
@@ -229,6 +231,36 @@ def test_views_after_a_fork() -> None:
     assert receive.poll(60), "the child hangs"
     assert receive.recv() == pytest.approx(float(expected.double().sum()), rel=1e-9)
     child.join()
+
+
+def test_memory_is_used_again_only_when_nobody_holds_it() -> None:
+    images, recipe = torch.zeros(8, 3, 224, 224, dtype=torch.uint8), identity()
+    white, generator = images + 255, torch.Generator()
+    first = recipe(images, generator)
+    pointers = [first.data_ptr()]
+    corner = first[0, 0, :2]
+    del first
+    second = recipe(white, generator)
+    pointers.append(second.data_ptr())
+    array = second.numpy()
+    del second
+    third = recipe(images, generator)
+    pointers.append(third.data_ptr())
+    assert len(set(pointers)) == 3, "a slice and an array still look into the first two"
+    assert corner.max() == 0
+    assert array.min() > 0.99
+    del corner, array, third
+    assert {view.data_ptr() for view in (recipe(images, generator), recipe(white, generator))} <= set(pointers)
+
+
+@pytest.mark.parametrize("name", ["simclr", "byol"])
+def test_no_value_is_read_back_on_an_accelerator(name: str) -> None:
+    """The meta device has no values, so whatever would make a host wait for its accelerator fails on it."""
+    for recipe in RECIPES[name]:
+        draws = recipe.with_(size=24).draw(3, 40, 30, torch.Generator())
+        images = torch.zeros(3, 3, 40, 30, dtype=torch.uint8, device="meta")
+        view = apply(images, draws.to("meta"), 24)
+        assert (view.device.type, view.shape, view.dtype) == ("meta", (3, 3, 24, 24), torch.float32)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

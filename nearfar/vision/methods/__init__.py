@@ -5,5 +5,6 @@ from nearfar.vision.methods.moco import MoCo
 from nearfar.vision.methods.moco_v3 import MoCoV3
 from nearfar.vision.methods.relic import ReLIC
 from nearfar.vision.methods.simclr import SimCLR
+from nearfar.vision.methods.simsiam import SimSiam
 
-__all__ = ["BYOL", "MoCo", "MoCoV3", "ReLIC", "SimCLR"]
+__all__ = ["BYOL", "MoCo", "MoCoV3", "ReLIC", "SimCLR", "SimSiam"]

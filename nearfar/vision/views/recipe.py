@@ -45,7 +45,8 @@ class Recipe:
         solarize_p: probability that colours from ``solarize_threshold`` on are inverted.
         solarize_threshold: in [0, 1].
         batch_same: ``True``: one draw for the whole batch; k > 1: one for each of k chunks, split as
-            ``torch.tensor_split`` does; ``False``: one for every image.
+            ``torch.tensor_split`` does; ``False``: one for every image. Where only the colours should be the
+            same, take ``factors`` and ``order`` of such draws into others with ``dataclasses.replace``.
 
     Raises:
         TypeError: a field of the wrong type.

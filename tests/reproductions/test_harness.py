@@ -1,0 +1,79 @@
+"""Verdicts are computed, every claim can fail, and what is committed agrees with what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nearfar.catalogue import SYSTEMS, find
+from nearfar.reproductions import harness
+from nearfar.reproductions.harness import VERDICTS, Claim, worst
+
+CLAIM = Claim("better", "new", "old", "accuracy")
+
+
+def scores(new: list[float], old: list[float]) -> list[dict[str, dict[str, float]]]:
+    return [{"new": {"accuracy": a}, "old": {"accuracy": b}} for a, b in zip(new, old, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "verdict"),
+    [
+        ([0.9, 0.91, 0.92], [0.5, 0.52, 0.51], "holds"),
+        ([0.5, 0.52, 0.51], [0.9, 0.91, 0.92], "contradicted"),
+        ([0.5, 0.9, 0.1], [0.4, 0.2, 0.8], "not shown at this scale"),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "not shown at this scale"),
+        ([0.9], [0.1], "not shown at this scale"),  # one seed has no interval
+        ([float("nan")] * 3, [0.1] * 3, "not shown at this scale"),
+    ],
+)
+def test_verdicts_follow_the_interval(new: list[float], old: list[float], verdict: str) -> None:
+    assert CLAIM.judge(scores(new, old))["verdict"] == verdict
+
+
+def test_lower_can_be_better_and_margins_count() -> None:
+    lower = Claim("smaller", "new", "old", "accuracy", better="lower")
+    assert lower.judge(scores([0.1, 0.12, 0.11], [0.5, 0.52, 0.51]))["verdict"] == "holds"
+    demanding = Claim("much better", "new", "old", "accuracy", margin=0.3)
+    assert demanding.judge(scores([0.6, 0.62, 0.61], [0.5, 0.52, 0.51]))["verdict"] == "not shown at this scale"
+    modest = Claim("not worse", "new", "old", "accuracy", margin=-0.05)
+    assert modest.judge(scores([0.49, 0.5, 0.51], [0.5, 0.51, 0.5]))["verdict"] == "holds"
+
+
+def test_the_overall_verdict_is_the_worst() -> None:
+    assert worst(["holds", "contradicted", "not shown at this scale"]) == "contradicted"
+    assert worst(["holds", "not shown at this scale"]) == "not shown at this scale"
+    assert worst(["holds", "holds"]) == "holds"
+
+
+@pytest.mark.parametrize("slug", [s.slug for s in SYSTEMS if s.reproduction])
+def test_every_reproduction_names_arms_and_at_least_three_seeds(slug: str) -> None:
+    found = harness.load(find(slug))
+    assert found.seeds >= 3
+    assert found.setting.strip()
+    assert found.claims
+    for claim in found.claims:
+        assert claim.treatment != claim.baseline
+        assert claim.better in ("higher", "lower")
+
+
+@pytest.mark.parametrize("path", sorted(harness.RESULTS.glob("*.json")), ids=lambda p: p.stem)
+def test_committed_verdicts_are_what_their_scores_say(path: Path) -> None:
+    result = json.loads(path.read_text())
+    claims = harness.load(find(path.stem)).claims
+    assert [c["text"] for c in result["claims"]] == [c.text for c in claims]
+    judged = [claim.judge(result["scores"]) for claim in claims]
+    assert [c["verdict"] for c in result["claims"]] == [c["verdict"] for c in judged]
+    assert result["verdict"] == worst([c["verdict"] for c in judged])
+    assert result["verdict"] in VERDICTS
+    assert result["seeds"] == len(result["scores"])
+
+
+def test_a_method_without_a_reproduction_says_so() -> None:
+    without = next((s for s in SYSTEMS if s.reproduction is None), None)
+    if without is None:
+        pytest.skip("every method has a reproduction")
+    with pytest.raises(ValueError, match="has no reproduction yet"):
+        harness.load(without)
