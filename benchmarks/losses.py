@@ -3,9 +3,10 @@
     python benchmarks/losses.py
     python benchmarks/losses.py --losses nt_xent --sizes 4096 16384 65536 --threads 2 --json losses.json
 
-Sides take turns, so that a busy machine slows all of them, and the table gives medians. Memory is what a fresh
-process needs beyond its inputs, at its peak. A side that would not fit into the free memory is left out; a
-side that takes longer than ``--patience`` seconds is timed once. lightly joins in when it is importable.
+Sides take turns, so that a busy machine slows all of them, and the table gives medians. Memory is what a
+fresh process needs beyond its inputs, at its peak. A side that would not fit into the free memory is left
+out; a side that takes longer than ``--patience`` seconds is timed once. lightly joins in when it is
+importable.
 """
 
 from __future__ import annotations

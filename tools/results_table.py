@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from nearfar.catalogue import SYSTEMS
+from nearfar.reproductions import harness
 
 HEAD = """# Reproductions
 
@@ -32,8 +33,9 @@ def page() -> str:
                 f"| {claim['text']} | {claim['metric']} | {claim['treatment_mean']:.3f} | {claim['baseline_mean']:.3f} "
                 f"| {claim['difference']:+.3f} [{claim['low']:+.3f}, {claim['high']:+.3f}] | {claim['verdict']} |"
             )
-        if result["explanation"]:
-            lines += ["", result["explanation"]]
+        explanation = " ".join(harness.load(system).explanation.split())
+        if explanation:
+            lines += ["", explanation]
         where = result["environment"]
         lines += [
             "",

@@ -106,8 +106,7 @@ def relic_multicrop(
     Large crops go through both networks, small crops through the online network only. Every online view v is
     paired with every target view t, and the terms of all pairs are averaged:
 
-    - contrastive: ``-log p(v; t)``, with ``p(v; t)`` the row-softmax of ``online_v @ target_t.T /
-      temperature``;
+    - contrastive: ``-log p(v; t)``, where p(v; t) is the row-softmax of online v against target t;
     - invariance: for two large crops ``KL(p(v; t) || p(t; v))``, as in :func:`relic`; for a small crop v
       ``KL(p(t; t) || p(v; t))``, since p(t; v) does not exist; for a crop with itself nothing (the divergence
       is 0, and the gradient that "sg_entropy" would give it only sharpens the prediction). The published

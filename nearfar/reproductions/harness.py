@@ -125,7 +125,6 @@ def reproduce(
         "verdict": worst([claim["verdict"] for claim in claims]),
         "claims": claims,
         "setting": " ".join(reproduction.setting.split()),
-        "explanation": " ".join(reproduction.explanation.split()),
         "seeds": count,
         "scores": scores,
         "seconds": round(time.perf_counter() - started, 1),

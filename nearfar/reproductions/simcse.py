@@ -27,6 +27,10 @@ REPRODUCTION = Reproduction(
     setting="""8,000 sentences of a generated grammar with synonyms, paraphrases and negation; gold similarity is
     the share of equal meaning slots. A two-layer transformer of width 128 from random weights, mean pooling, 400
     steps of 64. Mean pooling of an untrained encoder is a bag of words, a strong baseline.""",
+    explanation="""On this grammar topics share their function words and most sentences differ in several slots, so the
+    nearest neighbour of a sentence by words is seldom of its topic (a bag of raw words is right 28% of the time, TF-IDF
+    70% with twice the data). Contrast between dropout masks has no reason to weigh topic words above function words,
+    and 400 steps do not make it; supervision does (0.44).""",
     claims=(
         Claim("SimCSE is more uniform than its untrained encoder", "simcse", "untrained", "uniformity", "lower"),
         Claim("SimCSE beats its untrained encoder on similarity", "simcse", "untrained", "sts test"),

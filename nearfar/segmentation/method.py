@@ -33,6 +33,8 @@ class SegmentationMethod(Method):
         optimization: how the parameters move.
     """
 
+    can_collapse = False
+
     def __init__(
         self, encoder: str | nn.Module, num_classes: int | None, decoder_width: int, optimization: Optimization
     ) -> None:

@@ -33,7 +33,8 @@ def model_card(system: System | None, name: str, config: Mapping[str, Any], meas
         lines += [system.summary, "", f"Paper: {system.paper}.", ""]
         lines += [f"- **{part}**: {text}" for part, text in vars(system.parts).items()] + [""]
     if measured:
-        lines += [f"## Measured on {measured['data']}", "", "| measure | untrained | trained |", "| --- | ---: | ---: |"]
+        lines += [f"## Measured on {measured['data']}", ""]
+        lines += ["| measure | untrained | trained |", "| --- | ---: | ---: |"]
         for measure, value in measured["trained"].items():
             lines.append(f"| {measure} | {measured['untrained'].get(measure, float('nan')):.3f} | {value:.3f} |")
         lines.append("")

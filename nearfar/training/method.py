@@ -39,10 +39,13 @@ class Method(L.LightningModule, HubMixin):
         config: the constructor's arguments as they were given, defaults included.
         seed: the run's seed.
         optimization: how parameters move.
+        can_collapse: whether the objective could be met by mapping everything to one point, so that the monitor
+            should raise an alarm; not so with labels.
     """
 
     encoder: nn.Module
     config: dict[str, Any]
+    can_collapse = True
     optimization: Optimization
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

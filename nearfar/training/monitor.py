@@ -78,7 +78,8 @@ class Monitor(L.Callback):
                 self.record(step, named)
             for logger in trainer.loggers:
                 logger.log_metrics(named, step=step)
-            self._alarm(step)
+            if module.can_collapse:
+                self._alarm(step)
 
     def measure(self, method: Method) -> dict[str, float]:
         embeddings = embed(method, self.data)

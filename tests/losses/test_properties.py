@@ -152,6 +152,7 @@ def test_supcon_anchors_without_positives(rows: list[Tensor]) -> None:
         loss.backward()
         assert loss == 0
         assert torch.equal(leaf.grad, torch.zeros_like(x))
+    assert losses.supcon(x[:1], lonely[:1], temperature=TAU) == 0
     counted = losses.supcon(x, LABELS, temperature=TAU, on_empty="zero") * ROWS
     alone = sum(int((label == LABELS).sum()) == 1 for label in LABELS)
     close(losses.supcon(x, LABELS, temperature=TAU, on_empty="skip") * (ROWS - alone), counted)

@@ -44,7 +44,7 @@ class RenderedScenes(Data):
         return len(self.scenes)
 
     def batch(self, indices: np.ndarray) -> SceneBatch:
-        images = torch.from_numpy(np.ascontiguousarray(self.images[indices].transpose(0, 1, 4, 2, 3)))
+        images = torch.from_numpy(self.images[indices]).permute(0, 1, 4, 2, 3)
         return SceneBatch(images, torch.from_numpy(self.label_maps[indices]).long(), torch.as_tensor(indices))
 
     @property

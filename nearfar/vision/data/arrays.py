@@ -48,7 +48,8 @@ class ImageArray(Data):
         return len(self.images)
 
     def batch(self, indices: np.ndarray) -> ImageBatch:
-        pixels = torch.from_numpy(np.ascontiguousarray(self.images[indices].transpose(0, 3, 1, 2)))
+        # Colours stay last in memory, which views and convolutions read directly.
+        pixels = torch.from_numpy(self.images[indices]).permute(0, 3, 1, 2)
         return ImageBatch(pixels, torch.as_tensor(indices))
 
     @property
@@ -86,7 +87,7 @@ class ImageGroups(ImageArray):
         self.groups = flat.reshape(*images.shape[:2], *flat.shape[1:])
 
     def batch(self, indices: np.ndarray) -> ImageBatch:
-        pixels = torch.from_numpy(np.ascontiguousarray(self.groups[indices].transpose(0, 1, 4, 2, 3)))
+        pixels = torch.from_numpy(self.groups[indices]).permute(0, 1, 4, 2, 3)
         return ImageBatch(pixels, torch.as_tensor(indices))
 
 

@@ -78,7 +78,7 @@ class ImageFolder(Data):
 
     def batch(self, indices: np.ndarray) -> ImageBatch:
         pixels = np.stack([square(self.files[i], self.size) for i in indices])
-        return ImageBatch(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()), torch.as_tensor(indices))
+        return ImageBatch(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.as_tensor(indices))
 
     def splits(self) -> Mapping[str, Data]:
         return self._splits

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ from torch import Tensor
 from nearfar.vision.views.buffers import empty
 from nearfar.vision.views.draws import Draws
 from nearfar.vision.views.kernels import render as render_range
+
+# The kernel's numbers in its order: their type, and the value that changes nothing.
+NUMBERS: dict[str, tuple[type, Any]] = {
+    "boxes": (np.int64, None),
+    "flip": (np.int64, 0),
+    "factors": (np.float32, (1, 1, 1, 0)),
+    "order": (np.int64, (0, 1, 2, 3)),
+    "gray": (np.bool_, False),
+    "sigma": (np.float32, 0),
+    "solarize": (np.float32, 2),
+}
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -60,29 +72,13 @@ def fill(out: np.ndarray, images: Tensor, draws: Draws, height: int, width: int,
 
 def plain(draws: Draws) -> tuple[np.ndarray, ...]:
     """The draws as the kernel takes them, with what changes nothing in place of ``None``."""
-    n = len(draws)
-    neutral = np.ones((n, 4), np.float32)
-    neutral[:, 3] = 0
-    missing = {
-        "flip": np.zeros(n, np.int64),
-        "factors": neutral,
-        "order": np.tile(np.arange(4), (n, 1)),
-        "gray": np.zeros(n, np.bool_),
-        "sigma": np.zeros(n, np.float32),
-        "solarize": np.full(n, 2, np.float32),
-    }
-    given = {name: value.numpy() for name, value in draws.given().items()}
-    arrays = missing | given
-    kinds = {
-        "boxes": np.int64,
-        "flip": np.int64,
-        "factors": np.float32,
-        "order": np.int64,
-        "gray": np.bool_,
-        "sigma": np.float32,
-        "solarize": np.float32,
-    }
-    return tuple(np.ascontiguousarray(arrays[name], kind) for name, kind in kinds.items())
+    given = draws.given()
+    arrays: list[np.ndarray] = []
+    for name, (kind, neutral) in NUMBERS.items():
+        missing = np.broadcast_to(neutral, (len(draws), *np.shape(neutral)))
+        values = given[name].numpy() if name in given else missing
+        arrays.append(np.ascontiguousarray(values, kind))
+    return tuple(arrays)
 
 
 def pool() -> ThreadPoolExecutor:
