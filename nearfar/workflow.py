@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -86,10 +87,16 @@ def train(
             "training": asdict(training),
             "environment": environment(),
         }
-        run = Run.create(out, config)
-        _list_skipped(run, collection)
+        run = Run.create(out, config) if first_process() else Run(out)
+        if first_process():
+            _list_skipped(run, collection)
     fit(method, collection, training, run=run, progress=progress)
     return method, run
+
+
+def first_process() -> bool:
+    """Whether this process is the one of all that train together which writes files."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _source(data: Any) -> str | None:
@@ -128,7 +135,8 @@ def resume_run(path: Path | str, *, progress: bool = True) -> tuple[Method, Run]
     run = Run.open(path)
     if run.complete:
         raise RunError(f"{path} is complete; there is nothing to resume. Train longer with a new --out.")
-    run.lock()
+    if first_process():
+        run.lock()
     system, method, training, described = run_parts(run)
     checkpoint = run.latest_checkpoint()
     fit(method, run_data(system, described), training, run=run, checkpoint=checkpoint, progress=progress)

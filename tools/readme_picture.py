@@ -1,6 +1,6 @@
 """docs/nearfar.png, the README's picture: what a demo run finds alike before and after training, and a street.
 
-    python tools/readme_picture.py runs/demo-relic
+python tools/readme_picture.py runs/demo-relic
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from nearfar import workflow
-from nearfar.segmentation.data.classes import CARLA4AGT_16, colorize
-from nearfar.segmentation.data.street import APPEARANCES, StreetScenes
+from nearfar.segmentation.classes import CARLA4AGT_16, colorize
+from nearfar.segmentation.street import APPEARANCES, StreetScenes
 from nearfar.training import Method, embed
 from nearfar.vision.data import ImageArray, load
 

@@ -116,8 +116,9 @@ def resume(argv: list[str]) -> int:
 
 def _finish(run: Any, as_json: bool) -> int:
     from nearfar.training.run import read_metrics
+    from nearfar.workflow import first_process
 
-    if int(os.environ.get("RANK", "0")) != 0:
+    if not first_process():
         return 0
     final: dict[str, float] = {}
     for row in read_metrics(run.path / "metrics.csv"):

@@ -3,9 +3,10 @@
 The divergences couple two matrices row by row, so the engine works on blocks of whole rows: a block of both
 matrices is made, used and dropped, and made again for the gradient. Memory is linear in the batch.
 
-Measured and rejected: one block over all rows (4 N^2 entries live at once); tiles with log-sum-exps known
-from an earlier pass (a third product for every entry). Blocks of a quarter of a million entries keep the four work
-buffers in cache; with fewer than 32 rows the matrix product itself slows down, so that is the floor.
+Blocks of a quarter of a million entries, but no fewer than 32 rows: at 4,096 rows of width 128 on one thread
+0.38 s forward and backward, against 0.42 s with half and 0.45 s with eight times as many entries, and 1.3 s for
+the plain formula on full matrices. Cross-entropies and divergences come from the same products;
+taking the former from the tiled engine instead would need half as many again.
 """
 
 from __future__ import annotations

@@ -112,3 +112,8 @@ def value_and_gradients(loss: Callable, inputs: list[Tensor]) -> tuple[Tensor, l
     value = total(loss(*inputs))
     found = torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
     return value.detach(), list(found)
+
+
+def close(a: Tensor, b: Tensor) -> None:
+    """Equal up to float64 rounding."""
+    torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)

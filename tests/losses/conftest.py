@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import Tensor
 
 from nearfar.losses import _proxy, _tiles
+from tests.losses.cases import ROWS, WIDTH
 
 
 @pytest.fixture
@@ -14,3 +17,12 @@ def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_tiles, "TILE", {"cpu": (3, 5), "accelerator": (3, 5)})
     monkeypatch.setattr(_proxy, "BLOCK_ENTRIES", {"cpu": 0, "accelerator": 0})
     monkeypatch.setattr(_proxy, "LEAST_ROWS", 4)
+
+
+@pytest.fixture
+def rows() -> list[Tensor]:
+    """Five noisy float64 copies of one matrix."""
+    generator = torch.Generator().manual_seed(5)
+    shared = torch.randn(ROWS, WIDTH, generator=generator, dtype=torch.float64)
+    noise = torch.randn(5, ROWS, WIDTH, generator=generator, dtype=torch.float64)
+    return list(shared + noise)

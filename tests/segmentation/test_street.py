@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nearfar.segmentation.data.classes import (
+from nearfar.segmentation.classes import (
     CARLA4AGT_16,
     CITYSCAPES_19,
     CLASS_SETS,
@@ -15,13 +15,13 @@ from nearfar.segmentation.data.classes import (
     colorize,
     remap,
 )
-from nearfar.segmentation.data.scene import plan_street
-from nearfar.segmentation.data.street import (
+from nearfar.segmentation.street import (
     APPEARANCES,
     HELD_OUT_APPEARANCES,
     TRAINING_APPEARANCES,
     StreetScenes,
 )
+from nearfar.segmentation.street.scene import plan_street
 
 SCENES = 60
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 
 from nearfar import losses
 from nearfar.training import gather
+from nearfar.training.run import read_metrics
 
 pytestmark = pytest.mark.ranks
 
@@ -114,3 +118,18 @@ def test_every_loss_of_embeddings_is_tested_here() -> None:
     elsewhere = {"feature_distance", "relic_kl", "relic_multicrop"}
     covered = {name.split()[0] for name in CASES}
     assert set(losses.__all__) - elsewhere == covered
+
+
+def test_the_same_command_trains_on_two_processes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(WORLD)]
+    command += ["--master-port", str(free_port()), "-m", "nearfar", "train", "simclr", "--out", str(tmp_path / "run")]
+    command += ["--steps", "4", "--batch-size", "32", "--size", "16", "--projection-hidden", "16"]
+    found = subprocess.run(
+        command, capture_output=True, text=True, timeout=180, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert found.stderr.count("step 4/4") == 1  # one process speaks
+    assert (tmp_path / "run" / "encoder.safetensors").is_file()
+    losses_seen = [row["train/loss"] for row in read_metrics(tmp_path / "run" / "metrics.csv") if "train/loss" in row]
+    assert losses_seen
+    assert all(math.isfinite(loss) for loss in losses_seen)

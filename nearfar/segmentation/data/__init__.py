@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nearfar.segmentation.data.scenes import RenderedScenes
-from nearfar.segmentation.data.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
+from nearfar.segmentation.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
 from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "RenderedScenes", "load"]

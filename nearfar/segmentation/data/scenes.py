@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar.segmentation.data.street import StreetScenes
 from nearfar.segmentation.method import SceneBatch
+from nearfar.segmentation.street import StreetScenes
 from nearfar.training import Data
 
 

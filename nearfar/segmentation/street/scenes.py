@@ -18,15 +18,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from nearfar.segmentation.classes import CARLA4AGT_16
+
 from . import backdrop, finish, props, vehicles
 from . import fields as f
 from . import surfaces as sf
-from .appearance import APPEARANCES, HELD_OUT_APPEARANCES, LOOKS, TRAINING_APPEARANCES
-from .classes import CARLA4AGT_16
+from .appearance import APPEARANCES, LOOKS
 from .lighting import roofline, shade
 from .scene import Layout, plan_street
-
-__all__ = ["APPEARANCES", "HELD_OUT_APPEARANCES", "TRAINING_APPEARANCES", "StreetBuffers", "StreetScenes"]
 
 _SMALLEST = 16
 
