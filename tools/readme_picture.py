@@ -15,7 +15,7 @@ from nearfar import workflow
 from nearfar.segmentation.classes import CARLA4AGT_16, colorize
 from nearfar.segmentation.street import APPEARANCES, StreetScenes
 from nearfar.training import Method, embed
-from nearfar.vision.data import ImageArray, load
+from nearfar.vision.data import ImageArray
 
 WIDTH, MARGIN, ROWS, NEIGHBOURS, SIDE = 1200, 24, 4, 7, 64
 INK, SOFT, PAPER = (29, 36, 51), (102, 112, 133), (255, 255, 255)
@@ -31,9 +31,9 @@ def neighbours(method: Method, queries: ImageArray, bank: ImageArray) -> np.ndar
 
 
 def main(run: Path, out: Path) -> None:
-    _, trained, opened = workflow.load_run(run)
+    system, trained, opened = workflow.load_run(run)
     _, untrained, _, _ = workflow.run_parts(opened)
-    data = load()
+    data = workflow.run_data(system, opened.config["data"])
     unseen = data.splits()["unseen styles"]
     assert isinstance(unseen, ImageArray)
     assert isinstance(data, ImageArray)

@@ -33,7 +33,7 @@ SYSTEMS = (
             "projection_hidden": 256,
             "projection_dim": 64,
             "temperature": 0.2,
-            "views": "simclr-small",
+            "views": "gentle",
         },
     ),
     System(
@@ -53,9 +53,9 @@ SYSTEMS = (
         laptop={
             **SMALL,
             "projection_dim": 64,
-            "queue_size": 2048,
+            "queue_size": 256,
             "momentum": 0.99,
-            "views": "simclr-small",
+            "views": "gentle",
             "optimization.schedule": "cosine",
             "optimization.decay_all": False,
         },
@@ -74,7 +74,7 @@ SYSTEMS = (
             loss="InfoNCE in both directions, times 2 tau",
             update="momentum encoder rising to 1",
         ),
-        laptop={**SMALL, "hidden": 256, "projection_dim": 64, "temperature": 0.2, "views": "simclr-small"},
+        laptop={**SMALL, "hidden": 256, "projection_dim": 64, "temperature": 0.2, "views": "gentle"},
     ),
     System(
         slug="byol",
@@ -90,7 +90,16 @@ SYSTEMS = (
             loss="2 - 2 cos, both directions",
             update="target network with momentum rising to 1",
         ),
-        laptop={**SMALL, "hidden": 256, "projection_dim": 64, "views": "simclr-small"},
+        laptop={
+            **SMALL,
+            "hidden": 256,
+            "projection_dim": 64,
+            "views": "gentle",
+            "optimization.optimizer": "sgd",
+            "optimization.lr": 0.1,
+            "optimization.weight_decay": 5e-4,
+            "steps": 800,
+        },
     ),
     System(
         slug="relic",
@@ -112,7 +121,7 @@ SYSTEMS = (
             "projection_dim": 64,
             "temperature": 0.2,
             "momentum": 0.9,
-            "views": "simclr-small",
+            "views": "gentle",
         },
     ),
 )

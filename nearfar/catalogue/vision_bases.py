@@ -3,6 +3,14 @@
 from nearfar.catalogue.system import Parts, System
 from nearfar.catalogue.vision import SMALL
 
+# What methods without negatives want in place of AdamW: the rate and the decay that the theory of them asks for.
+SGD = {
+    "optimization.optimizer": "sgd",
+    "optimization.lr": 0.1,
+    "optimization.weight_decay": 5e-4,
+    "optimization.decay_all": False,
+}
+
 SYSTEMS = (
     System(
         slug="simsiam",
@@ -21,9 +29,31 @@ SYSTEMS = (
         laptop={
             **SMALL,
             "projection_dim": 256,
-            "predictor_hidden": 64,
-            "views": "simclr-small",
-            "optimization.decay_all": False,
+            "predictor_hidden": 256,
+            "views": "gentle",
+            **SGD,
+        },
+    ),
+    System(
+        slug="barlow-twins",
+        name="Barlow Twins",
+        field="vision",
+        paper="Zbontar et al., 2021, arXiv 2103.03230",
+        target="nearfar.vision.methods.barlow_twins:BarlowTwins",
+        summary="Make the correlation of two views' projections the identity: dimensions that agree and do not repeat.",
+        parts=Parts(
+            views="two random crops, unlike in blur and solarisation",
+            encoder="ResNet",
+            head="3-layer MLP, wider than the representation",
+            loss="squared distance of the cross-correlation from the identity",
+        ),
+        laptop={
+            **SMALL,
+            "hidden": 256,
+            "projection_dim": 256,
+            "lambd": 1 / 256,
+            "vector_rate": 1.0,
+            "views": "gentle",
         },
     ),
 )

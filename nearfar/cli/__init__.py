@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 COMMANDS = {
     "list": ("lookup", "every method, its field, paper and the verdict of its reproduction"),
@@ -40,8 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _fail(f"there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
     module = importlib.import_module(f"nearfar.cli.{COMMANDS[name][0]}")
+    command = getattr(module, {"list": "list_methods"}.get(name, name))
     try:
-        return int(getattr(module, {"list": "list_methods"}.get(name, name))(rest) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            return int(command(rest) or 0)
     except SystemExit as stop:
         return int(stop.code or 0) if isinstance(stop.code, int | None) else 2
     except KeyboardInterrupt:
@@ -81,6 +86,11 @@ def _is_input(error: Exception) -> bool:
 def _sentence(error: Exception) -> str:
     text = error.args[0] if isinstance(error, LookupError) and error.args else error
     return " ".join(str(text).split()) or type(error).__name__
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *where: Any, **kwargs: Any) -> None:
+    """A warning for people: one sentence, without the line of code it comes from."""
+    print(f"nearfar: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:

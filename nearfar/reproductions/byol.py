@@ -35,7 +35,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 REPRODUCTION = Reproduction(
     run=run,
     seeds=3,
-    setting="""scikit-learn's handwriting in drawn styles at 32 px; a four-layer conv net, 500 steps of 128, AdamW.
+    setting="""scikit-learn's handwriting in drawn styles at 16 px; a four-layer conv net, 800 steps of 128, SGD.
     One arm has no predictor, one lets gradients flow into the target side (and has no momentum copy).""",
     claims=(
         Claim("BYOL beats its untrained encoder", "byol", "untrained", "knn seen styles"),

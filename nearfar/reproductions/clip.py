@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.encoders.tokens import HashTokenizer
+from nearfar.encoders.tokens import MASK, HashTokenizer
 from nearfar.multimodal.data import CaptionedImages, load
 from nearfar.multimodal.evaluation import evaluate
 from nearfar.multimodal.methods import CLIP
@@ -20,7 +20,8 @@ from nearfar.training.embed import to_device
 
 
 class BagOfWords(CLIP):
-    """The same image encoder asked for the set of words in the caption, and nothing else."""
+    """The same image encoder asked for the words of the caption in no order, by softmax (Joulin et al., 2016): the
+    bag-of-words prediction that CLIP's paper compares with."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -28,24 +29,24 @@ class BagOfWords(CLIP):
         self.classify = nn.Linear(self.encoder.image.out_features, self.words.buckets)
 
     def targets(self, captions: list[str]) -> Tensor:
-        """Which words occur (N, buckets), 0 or 1."""
-        found = torch.zeros(len(captions), self.words.buckets)
+        """The share of each word in the caption (N, buckets); rows sum to 1."""
         ids = self.words(captions).input_ids
-        return found.scatter_(1, ids, 1.0)
+        found = torch.zeros(len(captions), self.words.buckets).scatter_(1, ids, 1.0)
+        found[:, :MASK] = 0.0  # padding and start are no words
+        return found / found.sum(1, keepdim=True)
 
     def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
         images, captions = views
-        logits = self.classify(self.encoder.image(images))
-        return F.binary_cross_entropy_with_logits(logits, self.targets(captions).to(logits.device))
+        predicted = F.log_softmax(self.classify(self.encoder.image(images)), dim=1)
+        return -(self.targets(captions).to(predicted.device) * predicted).sum(1).mean()
 
     def zero_shot(self, data: CaptionedImages) -> float:
-        """The class whose sentences' words have the highest log-likelihood on average."""
+        """Share of images whose most likely class is theirs: that whose sentences' words are likeliest on average."""
         bags = torch.stack([self.targets([*sentences]).mean(0) for sentences in data.classes.values()])
         with self.frozen():
             images = to_device(data.batch(np.arange(len(data))).images, self.device)
-            logits = self.classify(self.encoder.image(images))
-            scores = F.logsigmoid(logits) @ bags.T + F.logsigmoid(-logits) @ (1 - bags).T
-        guesses = np.array([*data.classes])[scores.argmax(1).cpu().numpy()]
+            scores = F.log_softmax(self.classify(self.encoder.image(images)), dim=1).cpu() @ bags.T
+        guesses = np.array([*data.classes])[scores.argmax(1).numpy()]
         return float((guesses == data.labels).mean())
 
 

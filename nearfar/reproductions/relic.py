@@ -50,7 +50,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 REPRODUCTION = Reproduction(
     run=run,
     seeds=3,
-    setting="""scikit-learn's handwriting in drawn styles at 32 px; a four-layer conv net, 500 steps of 128, AdamW;
+    setting="""scikit-learn's handwriting in drawn styles at 16 px; a four-layer conv net, 500 steps of 128, AdamW;
     every arm has the same encoder, views, steps and seeds. The probe is fitted on training digits in seen styles
     and tested on other digits in seen styles and in styles that no arm was trained on.""",
     claims=(

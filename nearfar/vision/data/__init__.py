@@ -28,7 +28,7 @@ def load(data: str | Path | np.ndarray | Data | None = None, *, size: int | None
         data: a folder of pictures (with class folders or without; with ``train`` and ``test`` or ``val`` folders
             or without), a CIFAR folder in its published format, an ``.npz`` or ``.parquet`` file, a folder of
             parquet files, an array, or an embedded name; ``styled-digits`` when nothing is given.
-        size: side in pixels to which pictures are brought; embedded sets default to 32, folders and parquet
+        size: side in pixels to which pictures are brought; embedded sets default to 16, folders and parquet
             files to 96, arrays keep their own.
     """
     if isinstance(data, Data):
@@ -36,7 +36,7 @@ def load(data: str | Path | np.ndarray | Data | None = None, *, size: int | None
     if isinstance(data, np.ndarray):
         return ImageArray(data)
     if data is None or str(data) in EMBEDDED:
-        return _digits(str(data or "styled-digits"), size or 32)
+        return _digits(str(data or "styled-digits"), size or 16)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(

@@ -1,5 +1,6 @@
 """One file per method on images."""
 
+from nearfar.vision.methods.barlow_twins import BarlowTwins
 from nearfar.vision.methods.byol import BYOL
 from nearfar.vision.methods.moco import MoCo
 from nearfar.vision.methods.moco_v3 import MoCoV3
@@ -7,4 +8,4 @@ from nearfar.vision.methods.relic import ReLIC
 from nearfar.vision.methods.simclr import SimCLR
 from nearfar.vision.methods.simsiam import SimSiam
 
-__all__ = ["BYOL", "MoCo", "MoCoV3", "ReLIC", "SimCLR", "SimSiam"]
+__all__ = ["BYOL", "BarlowTwins", "MoCo", "MoCoV3", "ReLIC", "SimCLR", "SimSiam"]

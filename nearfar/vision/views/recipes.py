@@ -39,6 +39,12 @@ def simclr_small() -> Recipe:
     return simclr(strength=0.5, blur=False)
 
 
+def gentle() -> Recipe:
+    """SimCLR for CIFAR with crops of at least 40% and no mirror: for digits, letters and other small pictures whose
+    meaning a tight crop or a mirror would change. Not a published recipe."""
+    return simclr_small().with_(scale=(0.4, 1.0), flip=0.0)
+
+
 def moco_v1() -> Recipe:
     """MoCo (He et al., 2019, arXiv 1911.05722; facebookresearch/moco): colour jitter always, no blur.
 
@@ -125,6 +131,7 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = MappingProxyType(
     {
         "simclr": (simclr(), simclr()),
         "simclr-small": (simclr_small(), simclr_small()),
+        "gentle": (gentle(), gentle()),
         "moco-v1": (moco_v1(), moco_v1()),
         "moco-v2": (moco_v2(), moco_v2()),
         "moco-v3": moco_v3(),
