@@ -15,10 +15,12 @@ labels                         :func:`supcon`
 pairs, no softmax              :func:`sigmoid_pair_loss`
 positives only                 :func:`byol_regression`, :func:`negative_cosine`
 statistics of dimensions       :func:`barlow_twins`, :func:`vicreg`
+assignments to clusters        :func:`swapped_prediction` of codes from :func:`sinkhorn`
 dense maps                     :func:`feature_distance`
 =============================  ==================================================================
 """
 
+from nearfar.losses.clusters import sinkhorn, swapped_prediction
 from nearfar.losses.dense import feature_distance
 from nearfar.losses.infonce import grace, info_nce, nt_xent, symmetric_info_nce
 from nearfar.losses.pairwise import sigmoid_pair_loss
@@ -39,7 +41,9 @@ __all__ = [
     "relic_kl",
     "relic_multicrop",
     "sigmoid_pair_loss",
+    "sinkhorn",
     "supcon",
+    "swapped_prediction",
     "symmetric_info_nce",
     "vicreg",
 ]

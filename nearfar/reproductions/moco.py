@@ -41,6 +41,13 @@ REPRODUCTION = Reproduction(
     setting="""scikit-learn's handwriting in drawn styles at 16 px, batches of 32, 1,000 steps; the arms differ in
     where negatives come from (a queue of 256 past keys, a fifth of the digits, so that few are of the query itself,
     or the 31 other keys of the batch) or in the momentum of the key encoder.""",
+    explanation="""Ten classes of digits need few negatives: the 31 other keys of a batch hold every class
+    three times over, and
+    more of them add images of the query's own class. Keys of the queue are up to eight batches old in a run
+    short enough for the encoder to move a lot in that time; the momentum that keeps them consistent also
+    slows the key encoder. A queue of 2,048, more than there are digits, was worse still (81%), because it
+    holds older keys of the query itself. The paper's setting has a million images and a queue of a twentieth
+    of them. Momentum 0 varies so much between seeds that three do not settle it.""",
     claims=(
         Claim("MoCo beats its untrained encoder", "queue of 256", "untrained", "knn seen styles"),
         Claim(

@@ -81,9 +81,12 @@ def view_recipes(views: str | Sequence[Recipe], count: int) -> tuple[Recipe, ...
     """
     if count < 2:
         raise ValueError(f"a method needs at least 2 views of each image, got {count}")
-    if not isinstance(views, str) and len(views) == count:
-        return tuple(views)
-    return tuple(islice(cycle(recipe_pair(views)), count))
+    if isinstance(views, str) or len(views) != count:
+        return tuple(islice(cycle(recipe_pair(views)), count))
+    wrong = next((recipe for recipe in views if not isinstance(recipe, Recipe)), None)
+    if wrong is not None:
+        raise TypeError(f"views must be a name or recipes, got {wrong!r} among them")
+    return tuple(views)
 
 
 def together(module: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -34,6 +34,11 @@ def _supervised(z: list[Tensor]) -> Tensor:
     return losses.supcon(torch.cat(z[:2]), torch.arange(2 * len(z[0])) % 5, temperature=0.2)
 
 
+def _swapped_prediction(z: list[Tensor]) -> Tensor:
+    codes = [losses.sinkhorn(x, epsilon=0.5) for x in z[:2]]
+    return losses.swapped_prediction(z, codes, temperature=0.3)
+
+
 def _sum(terms: dict[str, Tensor]) -> Tensor:
     return torch.stack([*terms.values()]).sum()
 
@@ -53,6 +58,7 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "barlow_twins": lambda z: losses.barlow_twins(z[0], z[1], lambd=0.01),
     "vicreg": lambda z: _sum(losses.vicreg(z[0], z[1])),
     "sigmoid_pair_loss": lambda z: losses.sigmoid_pair_loss(z[0], z[1], temperature=0.3, bias=-1.0),
+    "swapped_prediction": _swapped_prediction,
     **{
         f"relic {mode}": lambda z, mode=mode: _sum(  # type: ignore[misc]
             losses.relic(*z, temperature=0.3, alpha=2.0, kl_mode=mode)
@@ -115,7 +121,7 @@ def test_two_ranks_give_the_gradient_of_one(name: str, on_two_ranks: dict[str, T
 
 
 def test_every_loss_of_embeddings_is_tested_here() -> None:
-    elsewhere = {"feature_distance", "relic_kl", "relic_multicrop"}
+    elsewhere = {"feature_distance", "relic_kl", "relic_multicrop", "sinkhorn"}
     covered = {name.split()[0] for name in CASES}
     assert set(losses.__all__) - elsewhere == covered
 

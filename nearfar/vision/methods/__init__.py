@@ -7,5 +7,7 @@ from nearfar.vision.methods.moco_v3 import MoCoV3
 from nearfar.vision.methods.relic import ReLIC
 from nearfar.vision.methods.simclr import SimCLR
 from nearfar.vision.methods.simsiam import SimSiam
+from nearfar.vision.methods.swav import SwAV
+from nearfar.vision.methods.vicreg import VICReg
 
-__all__ = ["BYOL", "BarlowTwins", "MoCo", "MoCoV3", "ReLIC", "SimCLR", "SimSiam"]
+__all__ = ["BYOL", "BarlowTwins", "MoCo", "MoCoV3", "ReLIC", "SimCLR", "SimSiam", "SwAV", "VICReg"]
