@@ -49,7 +49,7 @@ def main(run: Path, out: Path) -> None:
     right = WIDTH - MARGIN - sheet_width
     for left, method, title in (
         (MARGIN, untrained, "untrained: nearest to a digit in an unseen style"),
-        (right, trained, "after a minute of ReLIC, without labels"),
+        (right, trained, "after half a minute of ReLIC, without labels"),
     ):
         draw.text((left, MARGIN), title, INK, font)
         picture.paste(Image.fromarray(neighbours(method.eval(), queries, bank)), (left, MARGIN + 28))

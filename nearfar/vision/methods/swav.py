@@ -34,7 +34,8 @@ class SwAV(ImageMethod):
         projection_dim: width of the embeddings that are compared with prototypes.
         prototypes: their number, K.
         temperature: divides the scores in the prediction, above 0.
-        epsilon: smoothness of the assignment, above 0; see :func:`nearfar.losses.sinkhorn`.
+        epsilon: smoothness of the assignment, above 0; see :func:`nearfar.losses.sinkhorn`. Lower it to 0.03 or
+            0.02 when the loss stays at ln K: codes are then uniform and ask for nothing.
         iterations: rounds of Sinkhorn's algorithm.
         small_crops: views beside the two large ones; 0 is SwAV without multi-crop.
         small_size: side of the small crops in pixels; large ones have the images' size (224 in the paper).
@@ -98,15 +99,17 @@ class SwAV(ImageMethod):
         """The balanced assignments (N, K) of one large crop, the queue's rows taking part."""
         rows = len(scores)
         if self.queues and self.queued >= self.queue_size:
-            scores = torch.cat([self.prototypes(self.queues[crop].keys), scores])
+            past = self.queues[crop].get_buffer("keys")
+            scores = torch.cat([self.prototypes(past), scores])
         return sinkhorn(scores, epsilon=self.epsilon, iterations=self.iterations)[-rows:]
 
     def after_step(self) -> None:
         if self.queues and self.progress >= self.queue_start:
             for queue, embeddings in zip(self.queues, self._new, strict=True):
-                queue.enqueue(embeddings)
+                queue.enqueue(embeddings)  # type: ignore[operator]
             self.queued += len(self._new[0])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if self.trainer.global_step < self.frozen_steps:
-            self.prototypes.weight.grad = None
+        gradient = self.prototypes.weight.grad
+        if gradient is not None and self.trainer.global_step < self.frozen_steps:
+            gradient.zero_()  # what decay is left only shortens rows that are normalised anyway
