@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def train(
 
     Args:
         slug: the method.
-        data: what the field's loader takes: a path, an embedded name, an array, a ``Data``.
+        data: what the field's loader takes: a path, an embedded name, an array, a ``Data``; the method's embedded
+            set when not given.
         out: folder of the run; nothing is written without it.
         arguments: the method's constructor arguments; the paper's defaults otherwise.
         training: length, batch size, seed and the like.
@@ -76,6 +78,7 @@ def train(
     system = find(slug)
     training = training or Training()
     options = dict(data_options or {})
+    data = system.data if data is None else data
     collection = load_data(system.field, data, **options)
     method = build_method(system, arguments or {}, collection, training.seed)
     run = None
@@ -154,9 +157,30 @@ def load_run(path: Path | str) -> tuple[System, Method, Run]:
     return system, method.eval(), run
 
 
-def evaluate_run(path: Path | str, data: Any = None, *, seed: int = 0, **options: Any) -> dict[str, Any]:
-    """Measure a finished run, beside its untrained self; the numbers are kept in ``evaluation.json``."""
+def further_measures(field: str) -> Mapping[str, Callable[..., dict[str, float]]]:
+    """What a field can measure on request, by name: ``MEASURES`` of ``nearfar.<field>.measures``."""
+    module = f"nearfar.{field}.measures"
+    return importlib.import_module(module).MEASURES if importlib.util.find_spec(module) else {}
+
+
+def evaluate_run(
+    path: Path | str, data: Any = None, *, seed: int = 0, also: Sequence[str] = (), **options: Any
+) -> dict[str, Any]:
+    """Measure a finished run, beside its untrained self; the numbers are kept in ``evaluation.json``.
+
+    ``also`` names further measures of the field, kept under ``further``.
+
+    Raises:
+        ValueError: a measure that the field does not have.
+    """
     system, method, run = load_run(path)
+    known = further_measures(system.field)
+    unknown = [name for name in also if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{system.field} has no measure {unknown[0]!r}; "
+            + (f"it has {', '.join(known)}" if known else "it has none")
+        )
     described = {"source": data, **options} if data is not None else run.config.get("data", {})
     collection = run_data(system, described)
     measure = evaluator(system.field)
@@ -166,6 +190,13 @@ def evaluate_run(path: Path | str, data: Any = None, *, seed: int = 0, **options
         "data": collection.name,
         "trained": measure(method, collection, seed=seed),
         "untrained": measure(untrained.eval(), collection, seed=seed),
+        "further": {
+            name: {
+                "trained": known[name](method, collection, seed=seed),
+                "untrained": known[name](untrained, collection, seed=seed),
+            }
+            for name in also
+        },
     }
     run.write_json("evaluation.json", result)
     return result
@@ -198,7 +229,7 @@ def compare(
     rooms = {system.field for system in systems}
     if len(rooms) != 1:
         raise ValueError(f"compare takes methods of one field; these are of {', '.join(sorted(rooms))}")
-    collection = load_data(systems[0].field, data, **dict(data_options or {}))
+    collection = load_data(systems[0].field, systems[0].data if data is None else data, **dict(data_options or {}))
     measure = evaluator(systems[0].field)
     table: dict[str, dict[str, list[float]]] = {}
     for seed in range(seeds):

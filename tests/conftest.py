@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Tests run side by side, one for each core, and so do the processes that they start; more threads than cores spend
+# their time waiting for each other. The libraries read this when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+
 import pytest
 import torch
 

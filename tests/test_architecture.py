@@ -23,7 +23,11 @@ BELOW = {
     "estimator": {"catalogue", "training", "workflow"},
     **{field: {"losses", "parts", "encoders", "training", "evaluation"} for field in FIELDS},
 }
-ROOMS_OF_VISION_FOR_PAIRS = ("nearfar.vision.data", "nearfar.vision.views")
+ROOMS_OF_VISION = {
+    "multimodal": ("nearfar.vision.data", "nearfar.vision.views"),
+    # Dense pre-training is vision's random crops with their places kept.
+    "segmentation": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
+}
 
 
 def imports(path: Path) -> list[str]:
@@ -51,10 +55,10 @@ def test_dependencies_point_one_way() -> None:
             if not name.startswith("nearfar."):
                 continue
             target = name.split(".")[1]
-            pairs = room == "multimodal" and name.startswith(ROOMS_OF_VISION_FOR_PAIRS)
+            vision = name.startswith(ROOMS_OF_VISION.get(room, ("-",)))
             # A run's pictures need the trained run, which only the workflow can open.
             pictures = parts[-1] == "pictures" and target == "workflow"
-            if target not in BELOW[room] | {room} and not pairs and not pictures:
+            if target not in BELOW[room] | {room} and not vision and not pictures:
                 wrong.append(f"{'/'.join(parts)} imports {name}")
     assert not wrong, wrong
 

@@ -47,6 +47,7 @@ class System:
         summary: one sentence.
         laptop: what is changed from the paper's defaults for the embedded data on a CPU: arguments of the
             constructor (nested ones with dots) and of :class:`nearfar.training.Training`.
+        data: the embedded data that it learns from when none is given; the field's own when not named.
     """
 
     slug: str
@@ -57,6 +58,7 @@ class System:
     summary: str
     parts: Parts
     laptop: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: str | None = None
 
     def load(self) -> type:
         """The method's class; imports its field."""

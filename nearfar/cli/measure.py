@@ -20,21 +20,41 @@ def evaluate(argv: list[str]) -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one field")
     parser.add_argument("--data", help="other data than the run was trained on")
     parser.add_argument("--seed", type=int, default=0, help="seed of the probes' validation split")
+    parser.add_argument(
+        "--also", nargs="+", default=[], help="further measures; for images corruptions, few-labels and others"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
     from nearfar import workflow
 
-    results = {str(path): workflow.evaluate_run(path, options.data, seed=options.seed) for path in options.runs}
+    results = {
+        str(path): workflow.evaluate_run(path, options.data, seed=options.seed, also=options.also)
+        for path in options.runs
+    }
     if options.json:
         print(json.dumps(results))
         return 0
     first = next(iter(results.values()))
     rows: dict[str, Mapping[str, Any]] = {"untrained": first["untrained"]}
-    for path, result in results.items():
-        rows[f"{result['method']} ({path})" if len(results) > 1 else result["method"]] = result["trained"]
+    rows |= {title: result["trained"] for title, result in _titled(results).items()}
     print(f"{first['data']}\n")
     print(table(rows, lambda value: f"{value:.3f}"))
+    for name in options.also:
+        print(f"\n{name}\n")
+        print(across({row: result["further"][name] for row, result in _titled(results).items()}))
     return 0
+
+
+def _titled(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{r['method']} ({path})" if len(results) > 1 else r["method"]: r for path, r in results.items()}
+
+
+def across(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """One line for each measured number, one column for each run: further measures have many numbers."""
+    columns = {"untrained": next(iter(found.values()))["untrained"]}
+    columns |= {name: result["trained"] for name, result in found.items()}
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    return table({n: {c: column[n] for c, column in columns.items() if n in column} for n in names}, "{:.3f}".format)
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], form: Any) -> str:

@@ -44,6 +44,7 @@ def write_report(path: Path | str, against: Sequence[Path | str] = ()) -> Path:
     system = find(config["method"])
     sections = [
         _scores(run, [Run.open(other) for other in against]),
+        _further(run, [Run.open(other) for other in against]),
         _curves(run),
         _pictures(system, run),
         _settings(config),
@@ -83,6 +84,25 @@ def _scores(run: Run, others: list[Run]) -> str:
         )
         body += f"<tr><td>{html.escape(name)}{cells}"
     return f"<h2>What it learned</h2><div class=card><table><tr><th>{head}{body}</table></div>"
+
+
+def _further(run: Run, others: list[Run]) -> str:
+    """One table for each further measure: a line for each number, a column for each run that measured it."""
+    sections = ""
+    for name, found in (run.read_json("evaluation.json") or {}).get("further", {}).items():
+        columns = {"untrained": found["untrained"], "trained": found["trained"]}
+        for other in others:
+            result = (other.read_json("evaluation.json") or {}).get("further", {})
+            if name in result:
+                columns[other.path.name] = result[name]["trained"]
+        head = "".join(f"<th>{html.escape(column)}" for column in columns)
+        lines = dict.fromkeys(line for column in columns.values() for line in column)
+        body = "".join(
+            f"<tr><td>{html.escape(line)}" + "".join(f"<td>{_number(c.get(line))}" for c in columns.values())
+            for line in lines
+        )
+        sections += f"<h2>{html.escape(name)}</h2><div class=card><table><tr><th>{head}{body}</table></div>"
+    return sections
 
 
 def _is_score(column: str) -> bool:

@@ -8,6 +8,16 @@ from nearfar.evaluation import LinearProbe, effective_rank, feature_std, knn, un
 from nearfar.training import Data, Method, embed
 
 
+def split(data: Data, seed: int = 0) -> tuple[Data, dict[str, Data]]:
+    """What probes learn from, and the held-out sets by name: a drawn fifth, ``test``, of labelled data without any."""
+    held_out = dict(data.splits())
+    if held_out or data.labels is None:
+        return data, held_out
+    order = np.random.default_rng(seed).permutation(len(data))
+    cut = max(len(data) // 5, 1)
+    return data.subset(order[cut:]), {"test": data.subset(order[:cut])}
+
+
 def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     """Linear-probe and kNN accuracy on each held-out set of ``data``, and geometry.
 
@@ -19,11 +29,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
         ``linear <set>``, ``knn <set>`` in [0, 1]; ``effective_rank``, ``uniformity`` and ``std`` (times sqrt(D),
         about 1 when healthy) of the first held-out set, or of the data itself.
     """
-    train, held_out = data, dict(data.splits())
-    if not held_out and data.labels is not None:
-        order = np.random.default_rng(seed).permutation(len(data))
-        cut = max(len(data) // 5, 1)
-        train, held_out = data.subset(order[cut:]), {"test": data.subset(order[:cut])}
+    train, held_out = split(data, seed)
     embeddings = embed(method, train)
     tests = {name: embed(method, split) for name, split in held_out.items()}
     scores: dict[str, float] = {}

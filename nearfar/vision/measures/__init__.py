@@ -1,0 +1,26 @@
+"""What can be measured on images beside probes and geometry, by name: ``nearfar evaluate <run> --also corruptions``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nearfar.training import Data, Method
+from nearfar.vision.measures.few_labels import clusters, few_labels, neighbours
+from nearfar.vision.measures.robustness import corruptions
+
+__all__ = ["MEASURES", "clusters", "corruptions", "few_labels", "neighbours"]
+
+MEASURES: dict[str, Callable[..., dict[str, float]]] = {
+    "clusters": clusters,
+    "corruptions": corruptions,
+    "few-labels": few_labels,
+    "neighbours": neighbours,
+}
+"""Each takes ``(method, data, *, seed)`` and gives named numbers; see its docstring."""
+
+
+def measure(name: str, method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+    """One of :data:`MEASURES`. Raises ValueError for another name."""
+    if name not in MEASURES:
+        raise ValueError(f"there is no measure {name!r} for images; there are {', '.join(MEASURES)}")
+    return MEASURES[name](method, data, seed=seed)
