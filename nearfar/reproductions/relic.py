@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
+from nearfar.evaluation import CORRUPTIONS, LinearProbe, corrupt, corruption_error
 from nearfar.losses import relic_kl
-from nearfar.reproductions.arms import arm, build
+from nearfar.reproductions.arms import arm, build, shared
+from nearfar.reproductions.domains import DOMAINS, PICTURES, without_domain
 from nearfar.reproductions.harness import Claim, Reproduction
-from nearfar.training import Method
-from nearfar.vision.data import load
+from nearfar.training import Data, Method, embed
+from nearfar.vision.data import ImageArray, load
 from nearfar.vision.evaluation import evaluate
-from nearfar.vision.method import ImageMethod
 from nearfar.vision.methods import ReLIC
 
 ALPHAS = (0.0, 1.0, 5.0)
+SEVERITIES = (1, 3, 5)
+Errors = dict[str, list[float]]
 
 
 def invariance(method: ReLIC, images: torch.Tensor, pairs: int = 4) -> float:
@@ -28,50 +33,94 @@ def invariance(method: ReLIC, images: torch.Tensor, pairs: int = 4) -> float:
     return float(np.mean(found))
 
 
+class CleanProbe:
+    """A linear probe fitted on clean digits, which has seen no style, asked about styled and corrupted ones."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        clean = load("digits")
+        self.clean = clean.splits()["test"]
+        known = embed(method, clean)
+        self.probe = LinearProbe(seed=0).fit(known.array, known.labels)
+
+    def accuracy(self, data: Data) -> float:
+        return float(self.probe.score(embed(self.method, data).array, data.labels))
+
+    def errors(self) -> Errors:
+        pixels = self.clean.batch(np.arange(len(self.clean))).images.permute(0, 2, 3, 1)
+        return {
+            name: [
+                1 - self.accuracy(ImageArray(corrupt(pixels, name, severity, 0), self.clean.labels))
+                for severity in SEVERITIES
+            ]
+            for name in CORRUPTIONS
+        }
+
+
 def run(seed: int) -> dict[str, dict[str, float]]:
     data = load()
-    held_out = next(iter(data.splits().values()))
-    images = held_out.batch(np.arange(min(256, len(held_out)))).images
+    styles = data.splits()
+    images = styles["seen styles"].batch(np.arange(256)).images
+    errors: dict[str, Errors] = {}
+
+    def measure(name: str, method: Method) -> dict[str, float]:
+        probe = CleanProbe(method)
+        errors[name] = probe.errors()
+        scores = {"clean": probe.accuracy(probe.clean)}
+        scores |= {split: probe.accuracy(test) for split, test in styles.items()}
+        scores["corrupted"] = 1 - float(np.mean([*errors[name].values()]))
+        if isinstance(method, ReLIC):
+            scores["proxy KL"] = invariance(method, images)
+        return scores
+
+    scores = {}
+    for alpha in ALPHAS:
+        name = f"relic alpha={alpha:g}"
+        scores[name] = arm("relic", data, seed, partial(measure, name), alpha=alpha)
+    for slug in ("simclr", "byol"):
+        scores[slug] = arm(slug, data, seed, partial(measure, slug))
+    scores["untrained"] = measure("untrained", build("relic", data, seed).eval())
+    for name, row in scores.items():
+        row["mCE"] = corruption_error(errors[name], errors["simclr"]).mce
+    for name, value in leave_one_out(seed).items():
+        scores[name] |= value
+    return scores
+
+
+def leave_one_out(seed: int) -> dict[str, dict[str, float]]:
+    """Accuracy on a kind of pictures that neither training nor the probe has seen, another kind for each seed."""
+    pictures = without_domain(DOMAINS[seed % len(DOMAINS)])
+    if pictures is None:
+        return {}
 
     def measure(method: Method) -> dict[str, float]:
-        assert isinstance(method, ImageMethod)
-        return evaluate(method, data)
+        found = evaluate(method, pictures)
+        return {name: found[name] for name in ("linear unseen domain", "linear seen domains")}
 
-    def measure_relic(method: Method) -> dict[str, float]:
-        assert isinstance(method, ReLIC)
-        return {**measure(method), "proxy KL": invariance(method, images)}
+    arms = {"relic alpha=0": ("relic", 0.0), "relic alpha=1": ("relic", 1.0), "simclr": ("simclr", None)}
+    return {
+        name: arm(slug, pictures, seed, measure, views="simclr-small", **({} if alpha is None else {"alpha": alpha}))
+        for name, (slug, alpha) in arms.items()
+    }
 
-    scores = {f"relic alpha={alpha:g}": arm("relic", data, seed, measure_relic, alpha=alpha) for alpha in ALPHAS}
-    scores["simclr"] = arm("simclr", data, seed, measure)
-    scores["untrained"] = measure_relic(build("relic", data, seed).eval())
-    return scores
+
+def _domains(text: str, baseline: str) -> tuple[Claim, ...]:
+    # Without the optional pictures nothing is known of this claim, and it is not listed.
+    if shared(PICTURES) is None:
+        return ()
+    return (Claim(text, "relic alpha=1", baseline, "linear unseen domain"),)
 
 
 REPRODUCTION = Reproduction(
     run=run,
-    seeds=3,
-    setting="""scikit-learn's handwriting in drawn styles at 16 px; a four-layer conv net, 500 steps of 128, AdamW;
-    every arm has the same encoder, views, steps and seeds. The probe is fitted on training digits in seen styles
-    and tested on other digits in seen styles and in styles that no arm was trained on.""",
-    explanation="""The penalty does what it is for: the divergence between proxy predictions falls fivefold. It
-    does not buy
-    accuracy here. The two views of a digit are of different styles in every arm, so plain instance
-    discrimination already has to ignore style and every arm reads seen styles at 97%; the unseen styles lie
-    outside what any augmentation shows, where the penalty says nothing. The paper's gains are of hundreds of
-    epochs on ImageNet. Alpha and temperature were not tuned.""",
+    seeds=4,
+    setting="""scikit-learn's handwriting in drawn styles at 16 px; a four-layer conv net, 500 steps of 128; every arm
+    has the same encoder, views, steps and seeds. Style is what the views change, so the linear probe is fitted on clean
+    digits, without any style, and tested on other digits: clean, in the styles of training, in styles that no arm was
+    trained on, and corrupted (15 corruptions, severities 1, 3 and 5; mCE relative to SimCLR). Unseen domains: PACS at
+    32 px, trained and probed on three kinds of pictures, tested on the fourth, another one for each seed.""",
     claims=(
-        Claim(
-            "ReLIC beats its untrained encoder on seen styles",
-            "relic alpha=1",
-            "untrained",
-            "linear seen styles",
-        ),
-        Claim(
-            "ReLIC is more accurate than SimCLR under style shift",
-            "relic alpha=1",
-            "simclr",
-            "linear unseen styles",
-        ),
+        Claim("ReLIC beats its untrained encoder under style shift", "relic alpha=1", "untrained", "seen styles"),
         Claim(
             "the invariance penalty lowers the KL between proxy predictions",
             "relic alpha=5",
@@ -80,10 +129,14 @@ REPRODUCTION = Reproduction(
             better="lower",
         ),
         Claim(
-            "the invariance penalty raises accuracy under style shift",
-            "relic alpha=5",
-            "relic alpha=0",
-            "linear unseen styles",
+            "the invariance penalty raises accuracy under style shift", "relic alpha=5", "relic alpha=0", "seen styles"
         ),
+        Claim("at equal clean accuracy, up to 0.02", "relic alpha=5", "relic alpha=0", "clean", margin=-0.02),
+        Claim("the penalty raises accuracy in new styles", "relic alpha=5", "relic alpha=0", "unseen styles"),
+        Claim("ReLIC is more accurate than SimCLR under style shift", "relic alpha=1", "simclr", "seen styles"),
+        Claim("ReLIC is more accurate than BYOL under style shift", "relic alpha=1", "byol", "seen styles"),
+        Claim("ReLIC is more robust to corruptions than SimCLR", "relic alpha=1", "simclr", "corrupted"),
+        *_domains("ReLIC generalises to an unseen domain better than SimCLR", "simclr"),
+        *_domains("ReLIC generalises to an unseen domain better than without the penalty", "relic alpha=0"),
     ),
 )

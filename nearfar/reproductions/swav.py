@@ -56,6 +56,8 @@ REPRODUCTION = Reproduction(
     encoder the same number of pixels (750). Two arms spoil the codes: by a plain softmax in place of Sinkhorn's
     algorithm, and by epsilon 0.5 in place of 0.02. Prototypes in use: the perplexity of the nearest prototype over
     held-out images.""",
+    explanation="""Everything about the codes holds. Many small crops do not pay here: a crop of 8 pixels of a digit is
+    often not that digit any more, while on photographs a part of an object still shows it.""",
     claims=(
         Claim("SwAV beats its untrained encoder", "multi-crop", "untrained", "knn seen styles"),
         Claim("multi-crop beats two crops at equal cost", "multi-crop", "two crops", "knn seen styles"),
