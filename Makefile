@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench reproduce docs clean
+.PHONY: demo test soak lint format bench reproduce docs clean
 
 $(STAMP): pyproject.toml requirements.lock tools/install.py
 	$(PYTHON) tools/install.py $(VENV)
@@ -15,6 +15,10 @@ demo: $(STAMP)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Every promise of docs/robustness.md measured again, about half an hour on two cores. make soak ONLY="kills fuzz"
+soak: $(STAMP)
+	$(BIN)/python -m soak $(ONLY)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -35,6 +39,7 @@ reproduce: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python tools/results_table.py
+	$(BIN)/python tools/performance_table.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -18,76 +18,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import peers
 import torch
-import torch.nn.functional as F
+from loss_sides import WORKLOADS, Loss
 from torch import Tensor
-
-from nearfar import losses
-
-TEMPERATURE = 0.1
-Loss = Callable[..., Tensor]
-
-
-def plain_nt_xent(a: Tensor, b: Tensor) -> Tensor:
-    z = F.normalize(torch.cat((a, b)), dim=1)
-    logits = z @ z.t() / TEMPERATURE
-    logits = logits.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -torch.inf)
-    return F.cross_entropy(logits, torch.arange(len(z), device=z.device).roll(len(a)))
-
-
-def plain_symmetric(a: Tensor, b: Tensor) -> Tensor:
-    logits = F.normalize(a, dim=1) @ F.normalize(b, dim=1).t() / TEMPERATURE
-    target = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.t(), target)) / 2
-
-
-def plain_relic(o1: Tensor, o2: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
-    o1, o2, t1, t2 = (F.normalize(x, dim=1) for x in (o1, o2, t1.detach(), t2.detach()))
-    target = torch.arange(len(o1), device=o1.device)
-    logits = o1 @ t2.t() / TEMPERATURE, o2 @ t1.t() / TEMPERATURE
-    p, r = (F.log_softmax(x, dim=1) for x in logits)
-    contrastive = F.nll_loss(p, target) + F.nll_loss(r, target)
-    there = F.kl_div(p, r, log_target=True, reduction="batchmean")
-    return contrastive + there + F.kl_div(r, p, log_target=True, reduction="batchmean")
-
-
-def sides(loss: str) -> dict[str, Loss]:
-    """Every implementation of one loss, ours first."""
-    if loss == "nt_xent":
-        found: dict[str, Loss] = {
-            "nearfar": lambda a, b: losses.nt_xent(a, b, temperature=TEMPERATURE),
-            "nearfar tau=0.005": lambda a, b: losses.nt_xent(a, b, temperature=0.005),
-            "plain": plain_nt_xent,
-        }
-        lightly = peers.lightly_nt_xent()
-        if lightly is not None:
-            found["lightly"] = lambda a, b: lightly(a, b, TEMPERATURE)
-        return found
-    if loss == "symmetric_info_nce":
-        return {
-            "nearfar": lambda a, b: losses.symmetric_info_nce(a, b, temperature=TEMPERATURE),
-            "plain": plain_symmetric,
-        }
-    return {
-        "nearfar": lambda *views: torch.stack(
-            list(losses.relic(*views, temperature=TEMPERATURE, alpha=1.0).values())
-        ).sum(),
-        "plain": plain_relic,
-    }
-
-
-# Inputs of each loss, and the bytes a full-matrix version needs for each squared row at float32 (measured).
-INPUTS = {"nt_xent": 2, "symmetric_info_nce": 2, "relic": 4}
-FULL_MATRIX_BYTES = {"nt_xent": 68, "symmetric_info_nce": 18, "relic": 38}
-
-
-def inputs(loss: str, size: int, width: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randn(size, width, generator=generator).requires_grad_() for _ in range(INPUTS[loss])]
 
 
 def step(side: Loss, tensors: list[Tensor]) -> float:
@@ -109,9 +44,10 @@ def _status(key: str) -> int:
 
 def probe(loss: str, side: str, size: int, width: int) -> None:
     """Run in a fresh process: print the seconds of one step and the megabytes it needs beyond its inputs."""
-    function = sides(loss)[side]
-    step(function, inputs(loss, 8, width))
-    tensors = inputs(loss, size, width)
+    work = WORKLOADS[loss]
+    function = work.sides()[side]
+    step(function, work.tensors(8, width))
+    tensors = work.tensors(size, width)
     before = _status("VmRSS")
     # Writing 5 here makes the kernel forget the peak that importing reached.
     Path("/proc/self/clear_refs").write_text("5")
@@ -129,10 +65,14 @@ def free_bytes() -> int:
 def measure(loss: str, size: int, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Median seconds and peak megabytes of every side that fits."""
     results: dict[str, dict[str, float]] = {}
-    functions = sides(loss)
+    work = WORKLOADS[loss]
+    functions = work.sides()
     for name in list(functions):
         full_matrix = not name.startswith("nearfar")
-        if full_matrix and FULL_MATRIX_BYTES[loss] * size**2 > 0.9 * free_bytes():
+        if options.ours and name != "nearfar":
+            del functions[name]
+            continue
+        if full_matrix and work.bytes_per_entry * work.entries(size) > 0.9 * free_bytes():
             del functions[name]
             continue
         command = [sys.executable, __file__, "--probe", loss, name, str(size)]
@@ -141,7 +81,7 @@ def measure(loss: str, size: int, options: argparse.Namespace) -> dict[str, dict
         results[name] = {**json.loads(found.splitlines()[-1]), "runs": 1}
         if results[name]["seconds"] > options.patience:
             del functions[name]
-    tensors = inputs(loss, size, options.width)
+    tensors = work.tensors(size, options.width)
     times: dict[str, list[float]] = {name: [] for name in functions}
     for name, side in functions.items():
         step(side, tensors)
@@ -152,6 +92,15 @@ def measure(loss: str, size: int, options: argparse.Namespace) -> dict[str, dict
     for name, seconds in times.items():
         results[name] |= {"seconds": statistics.median(seconds), "runs": len(seconds)}
     return results
+
+
+def estimate(loss: str, size: int, options: argparse.Namespace) -> str:
+    """What one step of ours will take, from one with a sixteenth of the rows: both grow as the model says."""
+    work, small = WORKLOADS[loss], max(size // 16, 1)
+    tensors = work.tensors(small, options.width)
+    step(work.sides()["nearfar"], tensors)
+    seconds = step(work.sides()["nearfar"], tensors) * work.entries(size) / work.entries(small)
+    return f"{loss}, {size:,} rows: about {seconds:.0f} s a step, by a step with {small:,} rows"
 
 
 def table(loss: str, size: int, results: dict[str, dict[str, float]]) -> str:
@@ -169,12 +118,14 @@ def table(loss: str, size: int, results: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--losses", nargs="+", default=list(INPUTS), choices=list(INPUTS))
+    parser.add_argument("--losses", nargs="+", default=list(WORKLOADS), choices=list(WORKLOADS))
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 1024, 4096], help="rows in each input")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--patience", type=float, default=15.0, help="seconds; slower sides are timed once")
+    parser.add_argument("--ours", action="store_true", help="nearfar at temperature 0.1 only")
+    parser.add_argument("--estimate", action="store_true", help="first say how long every size will take")
     parser.add_argument("--json", type=Path, help="also write every number there")
     parser.add_argument("--probe", nargs=3, metavar=("LOSS", "SIDE", "SIZE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -187,6 +138,8 @@ def main() -> None:
     report = []
     for loss in options.losses:
         for size in options.sizes:
+            if options.estimate:
+                print(estimate(loss, size, options), flush=True)
             results = measure(loss, size, options)
             print(table(loss, size, results), flush=True)
             report.append({"loss": loss, "size": size, "sides": results})

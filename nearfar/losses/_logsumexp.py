@@ -9,18 +9,28 @@ where ``lse_of_everything - positive`` would cancel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nearfar.losses import _triton
+from nearfar.losses._sharing import Ranks, shared
 from nearfar.losses._threads import share, total, worker_count
 from nearfar.losses._tiles import LN2, ExpSums, Grid, masked_tile, row_weights, two_sided_weights
 
 
 def cross_logsumexp(
-    left: Tensor, right: Tensor, *, skip_diagonal: bool, columns: bool, bounded: bool
+    left: Tensor,
+    right: Tensor,
+    *,
+    skip_diagonal: bool,
+    columns: bool,
+    bounded: bool,
+    views: int = 1,
+    given: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """``ln sum_j 2^(left_i . right_j)`` for every row i (N,), and over i for every column j (M,) if asked.
 
@@ -30,32 +40,58 @@ def cross_logsumexp(
         skip_diagonal: leave the entries (i, i) out of both sums.
         columns: whether the column sums are wanted.
         bounded: whether every base-two logit lies within ``EXPONENT_LIMIT``.
+        views: both sides hold so many views stacked, and what is left out is every pair of views of one thing.
+        given: the embeddings whose rows ``left`` and ``right`` are multiples of; half precision is used on GPUs.
     """
-    if columns:
-        row_lse, col_lse = _CrossLogSumExp.apply(left, right, skip_diagonal, True, bounded)
-        return row_lse, col_lse
-    return _CrossLogSumExp.apply(left, right, skip_diagonal, False, bounded), None
+    shifts = same_thing(len(left), views) if skip_diagonal else ()
+    ranks = shared(("cross", shifts, columns, bounded), left, right)
+    if _triton.fits(left, right):
+        from nearfar.losses._triton.engine import CrossLogSumExp
+
+        halves = _triton.halves(*given) if given else (None, None)
+        found = CrossLogSumExp.apply(left, right, halves, shifts, columns, ranks)
+    else:
+        found = _CrossLogSumExp.apply(left, right, shifts, columns, bounded, ranks)
+    return found if columns else (found, None)
 
 
-def self_logsumexp(y: Tensor, *, skip_twin: bool, bounded: bool) -> Tensor:
+def self_logsumexp(y: Tensor, *, views: int = 1, bounded: bool, given: Sequence[Tensor] = ()) -> Tensor:
     """``ln sum_{j != i} 2^(y_i . y_j)`` for every row i of ``y`` (N, D).
 
-    With ``skip_twin`` the row ``i + N/2`` (modulo N) is left out as well: ``y`` holds two views stacked.
+    With several ``views`` stacked in ``y`` the other views of the row's own thing are left out as well. ``given``
+    are the embeddings, in the order they are stacked, whose rows ``y`` is a multiple of; half precision is used
+    on GPUs.
     """
-    return _SelfLogSumExp.apply(y, skip_twin, bounded)
+    shifts = same_thing(len(y), views)
+    ranks = shared(("self", shifts, bounded), y, y)
+    if _triton.fits(y, y):
+        from nearfar.losses._triton.engine import SelfLogSumExp
+
+        return SelfLogSumExp.apply(y, _triton.half(*given), shifts, ranks)
+    return _SelfLogSumExp.apply(y, shifts, bounded, ranks)
+
+
+def same_thing(rows: int, views: int) -> tuple[int, ...]:
+    """How far apart two rows can lie that are views of one thing, in ``views`` stacked matrices of equal height."""
+    return tuple(range(-(rows - rows // views), rows, rows // views))
 
 
 class _CrossLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, left: Tensor, right: Tensor, skip_diagonal: bool, columns: bool, bounded: bool
+        ctx: Any,
+        left: Tensor,
+        right: Tensor,
+        shifts: tuple[int, ...],
+        columns: bool,
+        bounded: bool,
+        ranks: Ranks | None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        grid = Grid(len(left), len(right), left)
-        shifts = (0,) if skip_diagonal else ()
+        grid = Grid(len(left), len(right), left, ranks)
         row_sums = ExpSums(len(left), left, bounded)
 
-        def work(strips: list[slice]) -> tuple[Tensor, ExpSums | None]:
-            space = grid.workspace()
+        def work(strips: list[slice]) -> tuple[Tensor | None, ExpSums | None]:
+            space, tile = grid.workspace(), None
             col_sums = ExpSums(len(right), left, bounded) if columns else None
             for rows in strips:
                 for cols in grid.columns():
@@ -67,13 +103,15 @@ class _CrossLogSumExp(torch.autograd.Function):
 
         workers = worker_count(left, len(grid.strips), len(right) if columns else 0)
         tiles, col_parts = zip(*share(grid.strips, work, workers), strict=True)
-        ctx.shifts, ctx.columns = shifts, columns
+        ctx.shifts, ctx.columns, ctx.ranks = shifts, columns, ranks
         kept = tiles[0] if grid.is_single and any(ctx.needs_input_grad) else None
+        col_sums = col_parts[0].merge(col_parts[1:]) if columns else None
+        if ranks is not None:
+            row_sums.merge_ranks(ranks, *([col_sums] if col_sums is not None else []))
         row_lse = row_sums.log()
-        if not columns:
+        if col_sums is None:
             ctx.save_for_backward(left, right, kept, *row_sums.saved(), None, None)
             return row_lse
-        col_sums = col_parts[0].merge(col_parts[1:])
         col_lse = col_sums.log()
         ctx.save_for_backward(left, right, kept, *row_sums.saved(), *col_sums.saved())
         return row_lse, col_lse
@@ -83,7 +121,9 @@ class _CrossLogSumExp(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         left, right, kept, row_total, row_shift, col_total, col_shift = ctx.saved_tensors
         want_left, want_right = ctx.needs_input_grad[:2]
-        grid = Grid(len(left), len(right), left)
+        grid = Grid(len(left), len(right), left, ctx.ranks)
+        if ctx.ranks is not None:
+            grads = tuple(ctx.ranks.sum(*grads))
         row_factor = grads[0] / row_total * LN2
         col_factor = grads[1] / col_total * LN2 if ctx.columns else None
         grad_left = torch.zeros_like(left) if want_left else None
@@ -113,17 +153,16 @@ class _CrossLogSumExp(torch.autograd.Function):
         rights = [part for part in share(grid.strips, work, workers) if part is not None]
         if grad_left is not None and not ctx.columns:
             grad_left *= row_factor.unsqueeze(1)
-        return grad_left, total(rights) if want_right else None, None, None, None
+        return grad_left, total(rights) if want_right else None, None, None, None, None
 
 
 class _SelfLogSumExp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, skip_twin: bool, bounded: bool) -> Tensor:
-        grid = Grid(len(y), len(y), y)
-        shifts = (0, len(y) // 2, -(len(y) // 2)) if skip_twin else (0,)
+    def forward(ctx: Any, y: Tensor, shifts: tuple[int, ...], bounded: bool, ranks: Ranks | None) -> Tensor:
+        grid = Grid(len(y), len(y), y, ranks)
 
-        def work(strips: list[slice]) -> tuple[Tensor, ExpSums]:
-            space = grid.workspace()
+        def work(strips: list[slice]) -> tuple[Tensor | None, ExpSums]:
+            space, tile = grid.workspace(), None
             sums = ExpSums(len(y), y, bounded)
             for rows in strips:
                 for cols, mirrored in grid.upper_columns(rows):
@@ -135,9 +174,11 @@ class _SelfLogSumExp(torch.autograd.Function):
 
         workers = worker_count(y, len(grid.strips), len(y))
         tiles, parts = zip(*share(grid.strips, work, workers), strict=True)
-        ctx.shifts = shifts
+        ctx.shifts, ctx.ranks = shifts, ranks
         kept = tiles[0] if grid.is_single and ctx.needs_input_grad[0] else None
         sums = parts[0].merge(parts[1:])
+        if ranks is not None:
+            sums.merge_ranks(ranks)
         lse = sums.log()
         ctx.save_for_backward(y, kept, *sums.saved())
         return lse
@@ -146,7 +187,9 @@ class _SelfLogSumExp(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         y, kept, sums, shift = ctx.saved_tensors
-        grid = Grid(len(y), len(y), y)
+        grid = Grid(len(y), len(y), y, ctx.ranks)
+        if ctx.ranks is not None:
+            (grad,) = ctx.ranks.sum(grad)
         factor = grad / sums * LN2
 
         def work(strips: list[slice]) -> Tensor:
@@ -165,4 +208,4 @@ class _SelfLogSumExp(torch.autograd.Function):
             return grad_y
 
         workers = worker_count(y, len(grid.strips), y.numel())
-        return total(share(grid.strips, work, workers)), None, None
+        return total(share(grid.strips, work, workers)), None, None, None

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nearfar.losses._sharing import Ranks, shared
 from nearfar.losses._threads import share, worker_count
 from nearfar.losses._tiles import LN2, spans
 
@@ -37,14 +38,16 @@ def proxy_pair(
     ``left_a`` and ``left_b`` only: the right sides are outputs of a target network. ``kl_mode`` says which
     part of each divergence is held constant in the gradient; the values do not depend on it.
     """
-    return _ProxyPair.apply(left_a, right_a, left_b, right_b, kl_mode)
+    ranks = shared(("proxies", kl_mode), left_a, right_a, left_b, right_b)
+    return _ProxyPair.apply(left_a, right_a, left_b, right_b, kl_mode, ranks)
 
 
-def _blocks(left: Tensor) -> list[slice]:
-    """The rows cut into blocks."""
+def _blocks(left: Tensor, ranks: Ranks | None) -> list[slice]:
+    """The rows, or with ``ranks`` those of this rank, cut into blocks."""
     n = len(left)
     kind = "cpu" if left.device.type == "cpu" else "accelerator"
-    return spans(0, n, max(LEAST_ROWS, BLOCK_ENTRIES[kind] // n))
+    height = max(LEAST_ROWS, BLOCK_ENTRIES[kind] // n)
+    return ranks.strips(n, height) if ranks else spans(0, n, height)
 
 
 def _buffers(like: Tensor, rows: int, count: int) -> list[Tensor]:
@@ -76,14 +79,21 @@ def _log_softmax(logits: Tensor, probs: Tensor, start: int) -> tuple[Tensor, Ten
 class _ProxyPair(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, left_a: Tensor, right_a: Tensor, left_b: Tensor, right_b: Tensor, kl_mode: str
+        ctx: Any,
+        left_a: Tensor,
+        right_a: Tensor,
+        left_b: Tensor,
+        right_b: Tensor,
+        kl_mode: str,
+        ranks: Ranks | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         n = len(left_a)
-        nll_a, nll_b, kl_ab, kl_ba = (left_a.new_empty(n) for _ in range(4))
-        blocks = _blocks(left_a)
+        nll_a, nll_b, kl_ab, kl_ba = (left_a.new_zeros(n) for _ in range(4))
+        blocks = _blocks(left_a, ranks)
+        tallest = max((rows.stop - rows.start for rows in blocks), default=0)
 
         def work(part: list[slice]) -> None:
-            buffers = _buffers(left_a, blocks[0].stop, 4)
+            buffers = _buffers(left_a, tallest, 4)
             for rows in part:
                 log_a, log_b, a, b = (buffer[: rows.stop - rows.start] for buffer in buffers)
                 torch.mm(left_a[rows], right_a.t(), out=log_a)
@@ -95,7 +105,9 @@ class _ProxyPair(torch.autograd.Function):
                 kl_ba[rows] = b.mul_(ratio).sum(1).neg_()
 
         share(blocks, work, worker_count(left_a, len(blocks), 0))
-        ctx.kl_mode = kl_mode
+        if ranks is not None:
+            nll_a, nll_b, kl_ab, kl_ba = ranks.sum(nll_a, nll_b, kl_ab, kl_ba)
+        ctx.kl_mode, ctx.ranks = kl_mode, ranks
         ctx.save_for_backward(left_a, right_a, left_b, right_b, kl_ab, kl_ba)
         return nll_a, nll_b, kl_ab, kl_ba
 
@@ -105,11 +117,14 @@ class _ProxyPair(torch.autograd.Function):
         ctx: Any, g_nll_a: Tensor, g_nll_b: Tensor, g_kl_ab: Tensor, g_kl_ba: Tensor
     ) -> tuple[Tensor | None, ...]:
         left_a, right_a, left_b, right_b, kl_ab, kl_ba = ctx.saved_tensors
-        grad_a, grad_b = torch.empty_like(left_a), torch.empty_like(left_b)
-        blocks = _blocks(left_a)
+        grad_a, grad_b = torch.zeros_like(left_a), torch.zeros_like(left_b)
+        if ctx.ranks is not None:
+            g_nll_a, g_nll_b, g_kl_ab, g_kl_ba = ctx.ranks.sum(g_nll_a, g_nll_b, g_kl_ab, g_kl_ba)
+        blocks = _blocks(left_a, ctx.ranks)
+        tallest = max((rows.stop - rows.start for rows in blocks), default=0)
 
         def work(part: list[slice]) -> None:
-            buffers = _buffers(left_a, blocks[0].stop, 5 if ctx.kl_mode == "sg_entropy" else 4)
+            buffers = _buffers(left_a, tallest, 5 if ctx.kl_mode == "sg_entropy" else 4)
             for rows in part:
                 log_a, log_b, a, b, *spare = (buffer[: rows.stop - rows.start] for buffer in buffers)
                 torch.mm(left_a[rows], right_a.t(), out=log_a)
@@ -140,4 +155,4 @@ class _ProxyPair(torch.autograd.Function):
                 torch.mm(by_b, right_b, out=grad_b[rows])
 
         share(blocks, work, worker_count(left_a, len(blocks), 0))
-        return grad_a.mul_(LN2), None, grad_b.mul_(LN2), None, None
+        return grad_a.mul_(LN2), None, grad_b.mul_(LN2), None, None, None

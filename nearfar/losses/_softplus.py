@@ -8,20 +8,23 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nearfar.losses._sharing import Ranks, shared
 from nearfar.losses._threads import share, total, worker_count
 from nearfar.losses._tiles import LOG2E, Grid, masked_tile
 
 
 def softplus_row_sums(left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
     """``sum_{j != i} softplus(left_i . right_j + bias)`` for every row i (N,); ``bias`` is a 0-d tensor."""
-    return _SoftplusRowSums.apply(left, right, bias)
+    return _SoftplusRowSums.apply(left, right, bias, shared("softplus", left, right, bias))
 
 
 class _SoftplusRowSums(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
-        grid = Grid(len(left), len(right), left)
+    def forward(ctx: Any, left: Tensor, right: Tensor, bias: Tensor, ranks: Ranks | None) -> Tensor:
+        grid = Grid(len(left), len(right), left, ranks)
         sums = left.new_zeros(len(left))
+        keep = grid.is_single and any(ctx.needs_input_grad)
+        kept: list[Tensor] = []
 
         def work(strips: list[slice]) -> None:
             space = grid.workspace()
@@ -29,19 +32,24 @@ class _SoftplusRowSums(torch.autograd.Function):
                 for cols in grid.columns():
                     # softplus(x) = max(x, 0) + log1p(e^-|x|): cheaper than the library's, exact on both tails.
                     tile = masked_tile(space, left, right, rows, cols, (0,), False).add_(bias)
+                    if keep:
+                        kept.append(tile.clone())
                     tails = torch.abs(tile, out=space.buffer(1, *tile.shape)).mul_(-LOG2E).exp2_().log1p_()
                     sums[rows] += tails.sum(1) + tile.clamp_min_(0).sum(1)
 
         share(grid.strips, work, worker_count(left, len(grid.strips), 0))
-        ctx.save_for_backward(left, right, bias)
-        return sums
+        ctx.ranks = ranks
+        ctx.save_for_backward(left, right, bias, *kept)
+        return ranks.sum(sums)[0] if ranks else sums
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        left, right, bias = ctx.saved_tensors
-        want_left, want_right, want_bias = ctx.needs_input_grad
-        grid = Grid(len(left), len(right), left)
+        left, right, bias, *kept = ctx.saved_tensors
+        want_left, want_right, want_bias = ctx.needs_input_grad[:3]
+        grid = Grid(len(left), len(right), left, ctx.ranks)
+        if ctx.ranks is not None:
+            (grad,) = ctx.ranks.sum(grad)
         grad_left = torch.zeros_like(left) if want_left else None
         weighted_left = left * grad.unsqueeze(1)
 
@@ -51,7 +59,10 @@ class _SoftplusRowSums(torch.autograd.Function):
             grad_bias = torch.zeros_like(bias)
             for rows in strips:
                 for cols in grid.columns():
-                    tile = masked_tile(space, left, right, rows, cols, (0,), False).add_(bias).sigmoid_()
+                    if kept:
+                        tile = torch.sigmoid(kept[0], out=space.buffer(0, *kept[0].shape))
+                    else:
+                        tile = masked_tile(space, left, right, rows, cols, (0,), False).add_(bias).sigmoid_()
                     if grad_left is not None:
                         grad_left[rows].addmm_(tile, right[cols])
                     if want_right:
@@ -64,4 +75,4 @@ class _SoftplusRowSums(torch.autograd.Function):
         rights, biases = map(list, zip(*share(grid.strips, work, workers), strict=True))
         if grad_left is not None:
             grad_left *= grad.unsqueeze(1)
-        return grad_left, total(rights) if want_right else None, total(biases) if want_bias else None
+        return grad_left, total(rights) if want_right else None, total(biases) if want_bias else None, None

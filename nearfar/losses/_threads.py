@@ -20,6 +20,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from nearfar.losses._sharing import deal
+
 Strip = TypeVar("Strip")
 Result = TypeVar("Result")
 
@@ -41,12 +43,7 @@ def share(strips: list[Strip], work: Callable[[list[Strip]], Result], workers: i
     """``work`` on one part of the strips for each worker; results in the order of the workers."""
     if workers == 1:
         return [work(strips)]
-    # There and back again, so that strips that get shorter and shorter are shared out evenly.
-    turn = [*range(workers), *reversed(range(workers))]
-    parts: list[list[Strip]] = [[] for _ in range(workers)]
-    for number, strip in enumerate(strips):
-        parts[turn[number % len(turn)]].append(strip)
-
+    parts = deal(strips, workers)
     threads_before = torch.get_num_threads()
     inference = torch.is_inference_mode_enabled()
     results: dict[int, Result] = {}

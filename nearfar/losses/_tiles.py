@@ -29,6 +29,8 @@ import math
 import torch
 from torch import Tensor
 
+from nearfar.losses._sharing import Ranks
+
 LOG2E = math.log2(math.e)
 LN2 = math.log(2.0)
 
@@ -57,16 +59,16 @@ def spans(first: int, stop: int, step: int) -> list[slice]:
 
 
 class Grid:
-    """How a (rows, cols) matrix is cut into tiles."""
+    """How a (rows, cols) matrix is cut into tiles; with ``ranks``, only the strips that are this rank's."""
 
-    def __init__(self, rows: int, cols: int, like: Tensor) -> None:
-        self.is_single = rows * cols <= SINGLE_TILE_ENTRIES
+    def __init__(self, rows: int, cols: int, like: Tensor, ranks: Ranks | None = None) -> None:
+        self.is_single = rows * cols <= SINGLE_TILE_ENTRIES and ranks is None
         kind = "cpu" if like.device.type == "cpu" else "accelerator"
         self._height, self._width = (rows, cols) if self.is_single else TILE[kind]
         self._cols = cols
         self._like = like
         self._entries = min(rows, self._height) * min(cols, self._width)
-        self.strips = spans(0, rows, self._height)
+        self.strips = ranks.strips(rows, self._height) if ranks else spans(0, rows, self._height)
 
     def columns(self) -> list[slice]:
         """The column spans of every strip."""
@@ -159,6 +161,16 @@ class ExpSums:
             ours, theirs = torch.exp2(self.shift - peak), torch.exp2(other.shift - peak)
             self.total, self.shift = self.total * ours + other.total * theirs, peak
         return self
+
+    def merge_ranks(self, ranks: Ranks, *others: ExpSums) -> None:
+        """Add up what the ranks hold, in these sums and in ``others``: one or two messages for all of them."""
+        every = (self, *others)
+        shifts = [sums.shift for sums in every if sums.shift is not None]
+        if shifts:
+            for sums, shift, peak in zip(every, shifts, ranks.max(*shifts), strict=True):
+                sums.total, sums.shift = sums.total * torch.exp2(shift - peak), peak
+        for sums, total in zip(every, ranks.sum(*(sums.total for sums in every)), strict=True):
+            sums.total = total
 
     def log(self) -> Tensor:
         """The natural logarithm of the sums; minus infinity for an empty one."""

@@ -103,13 +103,14 @@ def info_nce(
     parts: list[Tensor] = []
     back = None
     if in_batch:
-        forth, back = cross_logsumexp(q, k, skip_diagonal=True, columns=symmetric, bounded=bounded)
+        pair = queries, keys
+        forth, back = cross_logsumexp(q, k, skip_diagonal=True, columns=symmetric, bounded=bounded, given=pair)
         parts.append(forth)
-    if "negatives" in rows:
-        parts.append(_row_lse(q, rows["negatives"], False, bounded))
-    if "hard_negatives" in rows:
+    if negatives is not None:
+        parts.append(_row_lse(q, rows["negatives"], False, bounded, (queries, negatives)))
+    if hard_negatives is not None:
         hard = rows["hard_negatives"]
-        parts.append(_row_lse(q, hard, bias != 0.0, bounded))
+        parts.append(_row_lse(q, hard, bias != 0.0, bounded, (queries, hard_negatives)))
         if bias != 0.0:
             parts.append((q * hard).sum(1) * LN2 + bias)
     lse = parts[0]
@@ -121,8 +122,8 @@ def info_nce(
     return reduce_rows(losses, reduction)
 
 
-def _row_lse(q: Tensor, columns: Tensor, skip_diagonal: bool, bounded: bool) -> Tensor:
-    return cross_logsumexp(q, columns, skip_diagonal=skip_diagonal, columns=False, bounded=bounded)[0]
+def _row_lse(q: Tensor, columns: Tensor, skip_diagonal: bool, bounded: bool, given: tuple[Tensor, Tensor]) -> Tensor:
+    return cross_logsumexp(q, columns, skip_diagonal=skip_diagonal, columns=False, bounded=bounded, given=given)[0]
 
 
 def symmetric_info_nce(a: Tensor, b: Tensor, *, temperature: float | Tensor) -> Tensor:
@@ -166,12 +167,14 @@ def nt_xent(z1: Tensor, z2: Tensor, *, temperature: float | Tensor, reduction: s
         TypeError: a dtype that is not floating.
         ValueError: shapes, devices or a temperature that do not fit.
     """
+    given = z1, z2
     z1, z2 = paired(z1=z1, z2=z2)
     scale = inverse_temperature(temperature, z1)
     root = (scale * LOG2E) ** 0.5
     y1, y2 = unit_rows(z1, root), unit_rows(z2, root)
     positive = (y1 * y2).sum(1) * LN2
-    lse = self_logsumexp(torch.cat((y1, y2)), skip_twin=True, bounded=exponents_are_bounded(scale, normalized=True))
+    bounded = exponents_are_bounded(scale, normalized=True)
+    lse = self_logsumexp(torch.cat((y1, y2)), views=2, bounded=bounded, given=given)
     return reduce_rows(_nll(positive, lse.view(2, -1)).view(-1), reduction)
 
 

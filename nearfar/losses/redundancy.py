@@ -6,24 +6,10 @@ import torch
 from torch import Tensor
 
 from nearfar.losses._checks import full_precision, number, paired
+from nearfar.losses._energy import off_diagonal_energy
 
 BATCH_NORM_EPS = 1e-5
 STD_EPS = 1e-4
-
-
-def _off_diagonal_energy(x: Tensor, y: Tensor, diagonal: Tensor) -> Tensor:
-    """Sum of the squares of ``x^T y`` (D, D) off its diagonal, which is given; ``x`` and ``y`` are (N, D).
-
-    For D of at least 2 N the D x D matrix is never made: its energy is ``sum((x x^T) * (y y^T))``. Its rank
-    is at most N then, so the diagonal cannot carry all of the energy and the subtraction is safe.
-    """
-    n, d = x.shape
-    if d >= 2 * n:
-        own = x @ x.t()
-        other = own if y is x else y @ y.t()
-        return (own * other).sum() - diagonal.square().sum()
-    cross = x.t() @ y
-    return (cross - torch.diag(cross.diagonal())).square().sum()
 
 
 def _at_least_two_rows(name: str, z: Tensor) -> None:
@@ -59,7 +45,7 @@ def barlow_twins(z1: Tensor, z2: Tensor, *, lambd: float) -> Tensor:
     root = len(z1) ** 0.5
     x, y = _standardize(z1) / root, _standardize(z2) / root
     diagonal = (x * y).sum(0)
-    return (diagonal - 1).square().sum() + lambd * _off_diagonal_energy(x, y, diagonal)
+    return (diagonal - 1).square().sum() + lambd * off_diagonal_energy(x, y, diagonal)
 
 
 def _standardize(z: Tensor) -> Tensor:
@@ -105,7 +91,7 @@ def vicreg(
         centred = (z - z.mean(0)) / (len(z) - 1) ** 0.5
         variances = centred.square().sum(0)
         hinge = hinge + torch.relu(1 - torch.sqrt(variances + STD_EPS)).mean() / 2
-        spread = spread + _off_diagonal_energy(centred, centred, variances) / z.shape[1]
+        spread = spread + off_diagonal_energy(centred, centred, variances) / z.shape[1]
     return {
         "invariance": invariance * (z1 - z2).square().mean(),
         "variance": variance * hinge,

@@ -54,7 +54,8 @@ def supcon(
     choice("on_empty", on_empty, ("zero", "skip"))
     scale = inverse_temperature(temperature, z)
     y = unit_rows(z, (scale * LOG2E) ** 0.5)
-    lse = self_logsumexp(y, skip_twin=False, bounded=exponents_are_bounded(scale, normalized=True))
+    bounded = exponents_are_bounded(scale, normalized=True)
+    lse = self_logsumexp(y, bounded=bounded, given=(features,))
 
     # Class numbers from a sort, not from torch.unique: that would make an accelerator report their count.
     order = torch.argsort(labels)

@@ -1,20 +1,28 @@
 """Stateful building blocks that every field shares: heads, momentum encoders, queues, prototypes."""
 
+from nearfar.parts.class_prototypes import ClassPrototypes
 from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
+from nearfar.parts.propagation import PixelPropagation
 from nearfar.parts.prototypes import Prototypes
 from nearfar.parts.queue import FeatureQueue
 from nearfar.parts.scale import LogitScale
 from nearfar.parts.shuffle import shuffled_groups
+from nearfar.parts.warp import flow_confidence, resize_flow, warp
 
 __all__ = [
+    "ClassPrototypes",
     "DirectPredictor",
     "FeatureQueue",
     "LogitScale",
     "MLPHead",
     "MomentumEncoder",
+    "PixelPropagation",
     "Prototypes",
+    "flow_confidence",
     "momentum_at",
+    "resize_flow",
     "shuffled_groups",
+    "warp",
 ]

@@ -9,18 +9,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "warmup"]
 
 
-def momentum_at(progress: float, base: float, schedule: Schedule = "cosine") -> float:
+def momentum_at(progress: float, base: float, schedule: Schedule = "cosine", updates: int = 1) -> float:
     r"""Momentum at a share of the run.
 
     ``"cosine"`` rises from ``base`` to 1: :math:`m = 1 - (1 - m_0)(1 + \cos(\pi p)) / 2` (BYOL, appendix J;
-    MoCo v3; ReLIC). ``"constant"`` stays at ``base`` (MoCo v1, v2).
+    MoCo v3; ReLIC). ``"constant"`` stays at ``base`` (MoCo v1, v2). ``"warmup"`` is the average of all weights so
+    far until that forgets more slowly than ``base``: :math:`m = \min(1 - 1 / (t + 1), m_0)` (Mean Teacher; DACS,
+    DAFormer).
 
     Args:
         progress: share of the run that is over, in [0, 1].
-        base: momentum at the start, in [0, 1].
+        base: momentum at the start (``"warmup"``: the largest), in [0, 1].
+        updates: :math:`t`, the number of this update, from 1 (``"warmup"`` only).
     """
     if not 0.0 <= base <= 1.0:
         raise ValueError(f"momentum must be in [0, 1], got {base}")
@@ -28,7 +31,9 @@ def momentum_at(progress: float, base: float, schedule: Schedule = "cosine") -> 
         return base
     if schedule == "cosine":
         return 1.0 - (1.0 - base) * (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2.0
-    raise ValueError(f"schedule must be 'constant' or 'cosine', got {schedule!r}")
+    if schedule == "warmup":
+        return min(1.0 - 1.0 / (updates + 1), base)
+    raise ValueError(f"schedule must be 'constant', 'cosine' or 'warmup', got {schedule!r}")
 
 
 class MomentumEncoder(nn.Module):
@@ -50,6 +55,8 @@ class MomentumEncoder(nn.Module):
         self.module = copy.deepcopy(module).requires_grad_(False)
         self.momentum = momentum
         self.schedule: Schedule = schedule
+        if schedule == "warmup":
+            self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
     def forward(self, *args: Tensor) -> Tensor:
@@ -61,7 +68,12 @@ class MomentumEncoder(nn.Module):
 
         Call it once per optimiser step, after it. ``progress`` is the share of the run that is over.
         """
-        m = momentum_at(progress, self.momentum, self.schedule)
+        updates = 1
+        if self.schedule == "warmup":
+            assert isinstance(self.updates, Tensor)
+            self.updates.add_(1)
+            updates = int(self.updates)
+        m = momentum_at(progress, self.momentum, self.schedule, updates)
         mine: list[Tensor] = [*self.module.parameters()]
         theirs: list[Tensor] = [*module.parameters()]
         if len(mine) != len(theirs):

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from nearfar import losses
 from nearfar.losses import _proxy
-from tests.losses import reference
+from nearfar.losses.adaptive import NEGATIVES
+from nearfar.losses.entropy import ESTIMATORS
+from nearfar.losses.polyview import VARIANTS
+from tests.losses import reference, reference_views
 
 ROWS, WIDTH = 13, 12
 LABELS = torch.tensor([3, 3, -1, 7, 3, 7, 7, 0, 0, 3, 0, 7, 12])
@@ -63,10 +66,20 @@ def crops(loss: Callable) -> Callable:
     return lambda o1, o2, small, t1, t2, **options: loss([o1, o2, small], [t1, t2], **options)
 
 
+def many(loss: Callable) -> Callable:
+    return lambda *views, **options: loss(views, **options)
+
+
 def pair(name: str, inputs: int, spare: int = 0, wrap: Callable = lambda f: f, fn: str = "", **options: object) -> Case:
     """A loss whose slow version has the same name."""
     fn = fn or name
     return case(name, wrap(getattr(losses, fn)), wrap(getattr(reference, fn)), inputs, spare, **options)
+
+
+def more(name: str, inputs: int, wrap: Callable = lambda f: f, **options: object) -> Case:
+    """The same for the slow versions of many views, mixtures and hard pairs."""
+    fn = name.split()[0]
+    return case(name, wrap(getattr(losses, fn)), wrap(getattr(reference_views, fn)), inputs, **options)
 
 
 # Losses with a temperature.
@@ -89,6 +102,7 @@ SOFTMAX = [
         pair(f"relic_multicrop {mode}", 5, wrap=crops, fn="relic_multicrop", alpha=0.7, kl_mode=mode)
         for mode in _proxy.KL_MODES
     ),
+    *(more(f"poly_view {v}", 4, many, variant=v) for v in VARIANTS),
     pair("relic_multicrop others", 5, wrap=crops, fn="relic_multicrop", alpha=2.0, include_same_crop=False),
 ]
 # Losses without one.
@@ -97,6 +111,12 @@ PLAIN = [
     pair("byol_regression", 4),
     pair("barlow_twins", 2, lambd=0.01),
     pair("vicreg", 2, invariance=2.0, variance=3.0, covariance=0.5),
+    more("mixed_barlow_twins", 4, share=0.3, lambd=0.05, weight=2.0),
+    more("cacr", 3, many, tau_pos=2.0, tau_neg=3.0, alpha=0.7, beta=1.3),
+    *(more(f"amcl {how}", 4, low=0.2, high=1.5, beta=0.3, negatives=how) for how in NEGATIVES),
+    *(more(f"vmf_entropy {how}", 1, kappa=2.0, estimator=how) for how in ESTIMATORS),
+    more("vmf_reconstruction", 2, kappa=7.0),
+    more("mixed_barlow_twins raw", 4, share=0.8, lambd=0.05, weight=2.0, normalize=False),
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nearfar.losses import _proxy, _tiles
+from nearfar.losses import _blocks, _proxy, _tiles
 from tests.losses.cases import ROWS, WIDTH
 
 
@@ -17,6 +17,7 @@ def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_tiles, "TILE", {"cpu": (3, 5), "accelerator": (3, 5)})
     monkeypatch.setattr(_proxy, "BLOCK_ENTRIES", {"cpu": 0, "accelerator": 0})
     monkeypatch.setattr(_proxy, "LEAST_ROWS", 4)
+    monkeypatch.setattr(_blocks, "BLOCK_ENTRIES", {"cpu": 40, "accelerator": 40})
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""`make docs`: the README's table of speed, from what the benchmarks wrote. Nothing in it is typed by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+MARKS = ("<!-- performance: made by `make docs` -->", "<!-- end of performance -->")
+HEAD = "| work | beside | time | target | memory |\n| --- | --- | ---: | ---: | ---: |"
+# Work that a promise was made for: (loss, rows, peer) to times as fast and times less memory.
+PROMISED = {("nt_xent", 4096, "lightly"): (6, 40), ("nt_xent", 16384, "plain"): (5, 100)}
+VIEWS = {(32, False): 30, (96, False): 12, (224, False): 10}
+FULL_RECIPE = 8
+SMALLEST = 4096
+
+
+def read(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def losses(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["results"]:
+        if row["size"] < SMALLEST:
+            continue
+        ours = row["sides"]["nearfar"]
+        for peer, theirs in row["sides"].items():
+            if peer == "nearfar":
+                continue
+            time, memory = theirs["seconds"] / ours["seconds"], theirs["megabytes"] / ours["megabytes"]
+            faster, less = PROMISED.get((row["loss"], row["size"], peer), ("", ""))
+            target = f"{faster}x, a {less}th" if faster else ""
+            name = {"plain": "the plain formula"}.get(peer, peer)
+            work = f"{row['loss'].replace('_', ' ')}, {row['size']:,} rows"
+            yield f"| {work} | {name} | {time:.1f}x | {target} | 1/{memory:.0f} |"
+
+
+def views(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["rows"]:
+        target = FULL_RECIPE if row["blur"] else VIEWS[row["size"], False]
+        blur = "with blur" if row["blur"] else "without blur"
+        yield f"| SimCLR views, {row['size']} px, {blur} | lightly | {row['numba_ratio']:.0f}x | {target}x | |"
+
+
+def end_to_end(found: dict[str, Any]) -> Iterator[str]:
+    ratio = found["images_per_second"]["cpu"]["ratio"]
+    ours, theirs = found["knn"]["nearfar"], found["knn"]["peer"]
+    knn = f"kNN {ours['mean']:.3f} ± {ours['std']:.3f} and {theirs['mean']:.3f} ± {theirs['std']:.3f}"
+    yield f"| SimCLR on CIFAR-10, images per second ({knn}) | lightly | {ratio:.1f}x | 4x | |"
+    yield f"| the same | the bare network on fixed tensors | {found['floor']['cpu']:.0%} | 90% | |"
+
+
+def startup(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["rows"]:
+        if row["command"].startswith("nearfar"):
+            yield f"| `{row['command']}` | `import torch` | {row['cpu_of_torch']:.0%} of it | 20% | |"
+
+
+def table() -> str:
+    lines = [HEAD]
+    for name, form in (("losses", losses), ("views", views), ("end-to-end", end_to_end), ("startup", startup)):
+        found = read(name)
+        if found is not None:
+            lines += form(found)
+    return "\n".join(lines)
+
+
+def main() -> int:
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    start, end = (re.escape(mark) for mark in MARKS)
+    pattern = re.compile(f"{start}.*?{end}", re.DOTALL)
+    if not pattern.search(text):
+        print(f"{readme} lacks the marks {MARKS[0]} and {MARKS[1]}", file=sys.stderr)
+        return 1
+    readme.write_text(pattern.sub(lambda _: f"{MARKS[0]}\n{table()}\n{MARKS[1]}", text))
+    print(readme)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
