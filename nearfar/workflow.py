@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -14,13 +14,15 @@ import torch
 from safetensors.torch import load_model
 
 from nearfar.catalogue import System, find
-from nearfar.evaluation import Embeddings
 from nearfar.training import Data, Method, Run, RunError, Training
+from nearfar.training.checkpoint import SafeCheckpointIO, checkpoint_step
 from nearfar.training.configure import construct, fill_facts, parameters
-from nearfar.training.embed import embed as embed_data
-from nearfar.training.fit import fit
+from nearfar.training.embed import Written, embed_to
+from nearfar.training.fit import first_process, fit, settled
 from nearfar.training.hub import plain
 from nearfar.training.run import environment
+from nearfar.training.settings import Reconfigured, differences, in_words
+from nearfar.training.skipped import Skipped
 
 __all__ = ["evaluate_run", "load_data", "load_run", "resume_run", "train"]
 
@@ -81,6 +83,7 @@ def train(
     data = system.data if data is None else data
     collection = load_data(system.field, data, **options)
     method = build_method(system, arguments or {}, collection, training.seed)
+    training = settled(method, collection, training)
     run = None
     if out is not None:
         config = {
@@ -91,15 +94,19 @@ def train(
             "environment": environment(),
         }
         run = Run.create(out, config) if first_process() else Run(out)
-        if first_process():
-            _list_skipped(run, collection)
-    fit(method, collection, training, run=run, progress=progress)
+        _list_skipped(run, collection)
+    _fit_and_let_go(method, collection, training, run, progress=progress)
     return method, run
 
 
-def first_process() -> bool:
-    """Whether this process is the one of all that train together which writes files."""
-    return int(os.environ.get("RANK", "0")) == 0
+def _fit_and_let_go(method: Method, data: Data, training: Training, run: Run | None, **options: Any) -> None:
+    """Train; a run that ends early leaves its folder free, so that the same process can resume it."""
+    try:
+        fit(method, data, training, run=run, **options)
+    except BaseException:
+        if run is not None:
+            run.unlock()
+        raise
 
 
 def _source(data: Any) -> str | None:
@@ -109,15 +116,16 @@ def _source(data: Any) -> str | None:
 
 
 def _list_skipped(run: Run, data: Data) -> None:
-    skipped = getattr(data, "skipped", {})
-    if skipped:
-        lines = [f"{name}\t{reason}" for name, reason in skipped.items()]
-        run.write_text("skipped.tsv", "\n".join(["file\treason", *lines]) + "\n")
+    """What is left out of the data, now and while training, in the run's ``skipped.tsv``."""
+    for part in (data, *data.splits().values()):
+        skipped = getattr(part, "skipped", None)
+        if isinstance(skipped, Skipped):
+            skipped.keep_in(run.path / "skipped.tsv", write=first_process())
 
 
-def run_parts(run: Run) -> tuple[System, Method, Training, Mapping[str, Any]]:
-    """What a run's ``config.yaml`` describes, the method with its initial weights."""
-    config = run.config
+def run_parts(run: Run, config: Mapping[str, Any] | None = None) -> tuple[System, Method, Training, Mapping[str, Any]]:
+    """What a run's ``config.yaml`` (or ``config``) describes, the method with its initial weights."""
+    config = config or run.config
     system = find(config["method"])
     training = Training(**config.get("training", {}))
     torch.manual_seed(training.seed)
@@ -133,17 +141,85 @@ def run_data(system: System, described: Mapping[str, Any]) -> Data:
     return load_data(system.field, source, **options)
 
 
-def resume_run(path: Path | str, *, progress: bool = True) -> tuple[Method, Run]:
-    """Continue an interrupted run from its newest whole checkpoint; it ends as if never interrupted."""
+def _like_the_run(run: Run, data: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's data or other data, read with the run's own settings, such as its size of images."""
+    described = {**run.config.get("data", {}), **options}
+    return described if data is None else {**described, "source": data}
+
+
+def resume_run(
+    path: Path | str,
+    *,
+    progress: bool = True,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    accept_changes: bool = False,
+) -> tuple[Method, Run]:
+    """Continue an interrupted run from its newest whole checkpoint; it ends as if never interrupted.
+
+    Args:
+        changes: settings that take the place of those in ``config.yaml``, by its parts (``hyperparameters``,
+            ``training``, ``data``).
+        accept_changes: go on although the settings are not those that the checkpoint was trained with. What changed
+            is then listed in ``config.yaml``.
+
+    Raises:
+        RunError: the folder is no run, is complete or in use, or its settings changed and that was not accepted.
+    """
     run = Run.open(path)
     if run.complete:
         raise RunError(f"{path} is complete; there is nothing to resume. Train longer with a new --out.")
     if first_process():
         run.lock()
-    system, method, training, described = run_parts(run)
     checkpoint = run.latest_checkpoint()
-    fit(method, run_data(system, described), training, run=run, checkpoint=checkpoint, progress=progress)
+    before = run.config
+    config = dict(before)
+    for part, values in (changes or {}).items():
+        config[part] = {**before.get(part, {}), **values}
+    changed = _changed(run, checkpoint, config, accept_changes)
+    _compare_environment(run, before)
+    system, method, training, described = run_parts(run, config)
+    collection = run_data(system, described)
+    if config != before and first_process():
+        run.write_config(config)
+    _list_skipped(run, collection)
+    try:
+        extra = [Reconfigured()] if changed else []
+        _fit_and_let_go(method, collection, training, run, checkpoint=checkpoint, progress=progress, callbacks=extra)
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        if first_process():
+            run.write_config(before)
+        raise RunError(f"{checkpoint} does not fit these settings: {error}") from error
     return method, run
+
+
+def _changed(run: Run, checkpoint: Path | None, config: dict[str, Any], accepted: bool) -> bool:
+    """Whether settings that decide the weights differ from the checkpoint's; noted in ``config``, or refused."""
+    if checkpoint is None:
+        return False
+    trained = SafeCheckpointIO().load_checkpoint(checkpoint).get("nearfar") or run.config
+    found = differences(trained, config)
+    if not found:
+        return False
+    step = checkpoint_step(checkpoint)
+    if not accepted:
+        raise RunError(
+            f"{run.path} was trained to step {step} with other settings: {in_words(found)}. Undo this, or give "
+            "--accept-changes to go on with the new ones"
+        )
+    config["changes"] = [*config.get("changes", []), {"at_step": step, "settings": in_words(found)}]
+    return True
+
+
+def _compare_environment(run: Run, config: Mapping[str, Any]) -> None:
+    then, now = config.get("environment", {}), environment()
+    other = [f"{name} {then[name]} (now {value})" for name, value in now.items() if then.get(name, value) != value]
+    if other and first_process():
+        warnings.warn(
+            f"{run.path} was begun with {', '.join(other)}; it goes on, but may not end with the same bits",
+            stacklevel=3,
+        )
 
 
 def load_run(path: Path | str) -> tuple[System, Method, Run]:
@@ -181,8 +257,7 @@ def evaluate_run(
             f"{system.field} has no measure {unknown[0]!r}; "
             + (f"it has {', '.join(known)}" if known else "it has none")
         )
-    described = {"source": data, **options} if data is not None else run.config.get("data", {})
-    collection = run_data(system, described)
+    collection = run_data(system, _like_the_run(run, data, options))
     measure = evaluator(system.field)
     _, untrained, _, _ = run_parts(run)
     result = {
@@ -202,13 +277,12 @@ def evaluate_run(
     return result
 
 
-def embed_with_run(path: Path | str, data: Any, out: Path, *, overwrite: bool = False, **options: Any) -> Embeddings:
-    """Embed any data of the run's field and save the vectors."""
+def embed_with_run(path: Path | str, data: Any, out: Path, *, overwrite: bool = False, **options: Any) -> Written:
+    """Embed the run's data or any other of its field into a file or, for any number of examples, into a folder."""
     system, method, run = load_run(path)
-    collection = load_data(system.field, data, **options)
-    found = embed_data(method, collection, provenance={"method": system.slug, "run": str(run.path)})
-    found.save(out, overwrite=overwrite)
-    return found
+    collection = run_data(system, _like_the_run(run, data, options))
+    origin = {"method": system.slug, "run": str(run.path)}
+    return embed_to(method, collection, out, provenance=origin, overwrite=overwrite)
 
 
 def compare(

@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": ("measure", "train several methods over several seeds; one table with intervals"),
     "reproduce": ("measure", "re-test a paper's claim at laptop scale"),
     "report": ("measure", "write a run's page"),
+    "data": ("data", "check a folder of scenes, export embedded ones, record new ones"),
     "doctor": ("lookup", "what this machine and installation can do"),
 }
 
@@ -28,7 +29,11 @@ class UsageError(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 2 wrong input, 1 anything else."""
+    """Run one command; returns the exit code.
+
+    0 done; 2 wrong input; 74 the disk did not take what was to be kept; 75 stopped by SIGUSR1, run again; 130 stopped
+    by Ctrl-C; 143 stopped by SIGTERM; 1 anything else.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
@@ -48,16 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _say_warning
             return int(command(rest) or 0)
     except SystemExit as stop:
+        if getattr(stop, "message", None):  # a run that was asked to stop
+            return _fail(str(stop), int(stop.code or 0))
         return int(stop.code or 0) if isinstance(stop.code, int | None) else 2
-    except KeyboardInterrupt:
-        return _fail("interrupted; a run with a checkpoint can be continued with `nearfar resume`", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted; a run with a checkpoint can be continued with `nearfar resume`", 130)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception as error:
         if os.environ.get("NEARFAR_TRACEBACK"):
             raise
-        return _fail(_sentence(error), 2 if _is_input(error) else 1)
+        return _fail(_sentence(error), _code(error))
 
 
 def _help() -> str:
@@ -75,6 +82,12 @@ def _help() -> str:
             "Set NEARFAR_TRACEBACK=1 to see where an error came from.",
         ]
     )
+
+
+def _code(error: Exception) -> int:
+    if type(error).__name__ == "StorageError":
+        return 74
+    return 2 if _is_input(error) else 1
 
 
 def _is_input(error: Exception) -> bool:

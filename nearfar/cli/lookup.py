@@ -10,10 +10,11 @@ import platform
 import sys
 
 from nearfar.catalogue import FIELDS, SYSTEMS, System, find
+from nearfar.catalogue.datasets import DATA_SETS, DataSet
 
 
 def list_methods(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar list", description="Every method of the library.")
+    parser = argparse.ArgumentParser(prog="nearfar list", description="Every method and data set of the library.")
     parser.add_argument("--field", choices=FIELDS, help="only the methods of one field")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
     options = parser.parse_args(argv)
@@ -21,9 +22,11 @@ def list_methods(argv: list[str]) -> int:
     if options.json:
         print(json.dumps([_row(s) for s in rows], indent=2))
         return 0
-    widths = [max(len(text) for text in column) for column in zip(*map(_cells, rows), strict=True)]
-    for system in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(_cells(system), widths, strict=True)).rstrip())
+    lines = [_cells(s) for s in rows]
+    lines += [(d.slug, d.field, "data set", d.paper) for d in DATA_SETS if options.field in (None, d.field)]
+    widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     return 0
 
 
@@ -47,6 +50,9 @@ def show(argv: list[str]) -> int:
     parser.add_argument("method", help="its slug, as `nearfar list` prints it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
+    for data_set in DATA_SETS:
+        if data_set.slug == options.method:
+            return _show_data_set(data_set, options.json)
     system = find(options.method)
     parts = vars(system.parts)
     if options.json:
@@ -68,6 +74,16 @@ def show(argv: list[str]) -> int:
     for claim in (system.result or {}).get("claims", []):
         print(f"  {claim['text']}: {claim['verdict']} ({claim['summary']})")
     print(f"\nAll settings: nearfar train {system.slug} --help")
+    return 0
+
+
+def _show_data_set(data_set: DataSet, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({**vars(data_set), "commands": dict(data_set.commands)}, indent=2))
+        return 0
+    print(f"{data_set.name} ({data_set.slug}, data of {data_set.field})\n{data_set.paper}\n\n{data_set.summary}\n")
+    for purpose, command in data_set.commands:
+        print(f"  {purpose:<10} {command}")
     return 0
 
 
@@ -100,7 +116,7 @@ def _diagnosis() -> dict[str, str]:
         cuda = torch.cuda.is_available()
         found["accelerator"] = torch.cuda.get_device_name() if cuda else "none: training runs on the processor"
         found["threads"] = str(torch.get_num_threads())
-    extras = {"graph": "torch_geometric", "search": "faiss", "timm": "timm"}
+    extras = {"graph": "torch_geometric", "search": "faiss", "timm": "timm", "carla": "carla"}
     for extra, module in extras.items():
         present = importlib.util.find_spec(module) is not None
         found[f"nearfar[{extra}]"] = "installed" if present else f"not installed: pip install 'nearfar[{extra}]'"

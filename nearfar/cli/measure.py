@@ -76,13 +76,13 @@ def embed(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar embed", description="Turn data into vectors with a finished run.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("data", nargs="?", help="what to embed; the run's own data when not given")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="a .parquet or .npz file")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .parquet or .npz file, or a folder")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(argv)
     from nearfar import workflow
 
     found = workflow.embed_with_run(options.run, options.data, options.out, overwrite=options.overwrite)
-    print(f"{len(found)} vectors of width {found.array.shape[1]} in {options.out}", file=sys.stderr)
+    print(f"{found.rows} vectors of width {found.width} in {options.out}", file=sys.stderr)
     return 0
 
 

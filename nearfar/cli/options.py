@@ -58,7 +58,7 @@ class Flags:
 
     def parse(self, words: list[str]) -> Settings:
         try:
-            found = self.parser.parse_args([_underscored(w) for w in words]).as_dict()
+            found = self.parser.parse_args(self._switched([_underscored(w) for w in words])).as_dict()
         except Exception as error:
             raise UsageError(_reason(error)) from error
         types_of = hints(self.cls)
@@ -66,6 +66,19 @@ class Flags:
         training = {f.name: found.pop(f.name) for f in dataclasses.fields(Training)}
         options = {n: found.pop(n) for n in self.options if n in found}
         return Settings(arguments, Training(**training), {k: v for k, v in options.items() if v is not None}, found)
+
+    def _switched(self, words: list[str]) -> list[str]:
+        """``--strict`` alone is short for ``--strict true``."""
+        switches = {
+            f"--{name}"
+            for function in (self.cls, Training, self.loader)
+            for name, parameter in inspect.signature(function).parameters.items()
+            if isinstance(parameter.default, bool)
+        }
+        return [
+            f"{word}=true" if word in switches and following.startswith("--") else word
+            for word, following in zip(words, [*words[1:], "--"], strict=True)
+        ]
 
 
 def _module_arguments(cls: type) -> list[str]:

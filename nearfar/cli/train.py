@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ def train(argv: list[str]) -> int:
         print(USAGE + ", ".join(system.slug for system in SYSTEMS))
         return 0
     system = find(argv[0])
+    _requeue_before_training()
     from nearfar.cli.options import Flags
 
     flags = Flags(system, f"nearfar train {system.slug}", f"{system.name}: {system.summary}")
@@ -104,14 +108,50 @@ def _repeat(argv: list[str]) -> int:
 
 
 def resume(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar resume", description="Continue an interrupted run, to the bit.")
+    parser = argparse.ArgumentParser(
+        prog="nearfar resume",
+        description="Continue an interrupted run, to the bit. Further arguments are settings to change.",
+    )
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
-    options = parser.parse_args(argv)
+    parser.add_argument("--accept-changes", action="store_true", help="go on although settings differ from the run's")
+    options, words = parser.parse_known_args(argv)
+    _requeue_before_training()
     from nearfar import workflow
 
-    _, run = workflow.resume_run(options.run)
+    changes = _changes(options.run, words) if words else None
+    _, run = workflow.resume_run(options.run, changes=changes, accept_changes=options.accept_changes)
     return _finish(run, options.json)
+
+
+def _changes(folder: Path, words: list[str]) -> dict[str, dict[str, Any]]:
+    """Settings on the command line of ``resume``, with the run's own as their defaults."""
+    from nearfar.cli.options import Flags
+    from nearfar.training import Run
+    from nearfar.training.hub import plain
+    from nearfar.training.settings import flatten
+
+    config = Run.open(folder).config
+    system = find(config["method"])
+    flags = Flags(system, f"nearfar resume {folder}", f"{system.name}: {system.summary}")
+    data = {name: value for name, value in config.get("data", {}).items() if name in flags.options}
+    flags.parser.set_defaults({**flatten(config["hyperparameters"]), **config.get("training", {}), **data})
+    settings = flags.parse(words)
+    return {
+        "hyperparameters": plain(settings.arguments),
+        "training": asdict(settings.training),
+        "data": plain(settings.data_options),
+    }
+
+
+def _requeue_before_training() -> None:
+    """SIGUSR1 while modules and data are still loading asks for what it asks for later: run me again."""
+
+    def leave(*_: Any) -> None:
+        raise SystemExit(75)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, leave)
 
 
 def _finish(run: Any, as_json: bool) -> int:

@@ -15,11 +15,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 IMAGE_ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "small-conv": SmallConvNet,
+    "small-conv-gn": lambda: SmallConvNet(norm="gn"),
     "resnet18": lambda: ResNet(18),
     "resnet18-cifar": lambda: ResNet(18, small_images=True),
+    "resnet18-gn": lambda: ResNet(18, norm="gn"),
+    "resnet18-cifar-gn": lambda: ResNet(18, small_images=True, norm="gn"),
     "resnet34": lambda: ResNet(34),
     "resnet34-cifar": lambda: ResNet(34, small_images=True),
     "resnet50": lambda: ResNet(50),
+    "resnet50-gn": lambda: ResNet(50, norm="gn"),
     "resnet50-cifar": lambda: ResNet(50, small_images=True),
     "resnet101": lambda: ResNet(101),
 }
@@ -43,6 +47,7 @@ class ImageEncoder(nn.Module):
         ValueError: when the output size is not known.
     """
 
+    by_example = ("forward", "maps")
     mean: Tensor
     std: Tensor
 
@@ -65,7 +70,7 @@ class ImageEncoder(nn.Module):
         if images.ndim != 4 or images.shape[1] != self.mean.shape[1]:
             raise ValueError(f"expected images of shape (N, {self.mean.shape[1]}, H, W), got {tuple(images.shape)}")
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        pixels = (pixels - self.mean) / self.std
+        pixels = (pixels - self.mean).div_(self.std)
         return self.backbone(pixels.contiguous(memory_format=torch.channels_last))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -104,7 +109,8 @@ def _output_size(backbone: nn.Module) -> int:
 def image_encoder(encoder: str | nn.Module) -> ImageEncoder:
     """An image encoder by name, or from any module whose output size is known.
 
-    Names: ``small-conv``, ``resnet18`` ... ``resnet101``, with ``-cifar`` for small pictures; ``hf:<model>`` for
+    Names: ``small-conv``, ``resnet18`` ... ``resnet101``, with ``-cifar`` for small pictures and ``-gn``
+    for group norm (some of them, see ``IMAGE_ENCODERS``); ``hf:<model>`` for
     a pretrained transformers backbone and ``hf-config:<model>`` for its architecture with random weights;
     ``timm:<model>`` for a timm model with random weights, ``timm-pretrained:<model>`` with its weights.
 

@@ -25,6 +25,8 @@ class TextEncoder(nn.Module):
     Shape: N strings, or Tokens of (N, T), to (N, D).
     """
 
+    by_example = ("forward", "hidden")
+
     def __init__(
         self, model: nn.Module, tokenizer: Callable[[Sequence[str]], Tokens], pooling: Pooling = "avg"
     ) -> None:
@@ -45,12 +47,16 @@ class TextEncoder(nn.Module):
     def states(self, text: Tokens | Sequence[str]) -> tuple[Tensor, Tensor]:
         """Hidden states (N, T, D) of the last layer (or first and last, averaged) and the mask (N, T)."""
         tokens = text if isinstance(text, Tokens) else self.tokenize(text)
+        return self.hidden(tokens), tokens.attention_mask
+
+    def hidden(self, tokens: Tokens) -> Tensor:
+        """The states of :meth:`states`, alone."""
         both = self.pooling == "avg_first_last"
         output = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=both)
         states = output.last_hidden_state
         if both:
             states = (output.hidden_states[1] + states) / 2
-        return states, tokens.attention_mask
+        return states
 
     def forward(self, text: Tokens | Sequence[str]) -> Tensor:
         states, mask = self.states(text)

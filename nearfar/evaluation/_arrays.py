@@ -33,9 +33,10 @@ def finite(x: Any, name: str, dtype: Any = np.float64) -> np.ndarray:
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     array = array.astype(dtype, copy=False)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite values of {array.size}")
+    rows = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
+    bad = sum(int((~np.isfinite(rows[part])).sum()) for part in tiles(*rows.shape))
+    if bad:
+        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values of {array.size}")
     return array
 
 
@@ -110,10 +111,13 @@ def positive_integer(value: Any, name: str, *, at_most: int | None = None, why: 
 
 def unit_rows(x: np.ndarray) -> np.ndarray:
     """Rows divided by their L2 norm; rows of zeros stay zero."""
-    largest = np.abs(x).max(1, keepdims=True)
-    # Squares of very small or large entries would leave the range of float32.
-    scaled = x / np.where(largest > 0, largest, 1)
-    return scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1)
+    unit = np.empty(x.shape, np.result_type(x, np.float32))
+    for part in tiles(*x.shape):  # a million rows need one copy and not four
+        largest = np.abs(x[part]).max(1, keepdims=True)
+        # Squares of very small or large entries would leave the range of float32.
+        scaled = x[part] / np.where(largest > 0, largest, 1)
+        np.divide(scaled, np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1), out=unit[part])
+    return unit
 
 
 def centred(x: np.ndarray) -> np.ndarray:

@@ -94,13 +94,14 @@ class Embeddings:
             raise _unknown_suffix(path)
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists; choose another name or pass overwrite=True")
-        with _appearing(path, overwrite) as file:
+        with appearing(path, overwrite) as file:
             write(file)
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> Embeddings:
-        """Read what :meth:`save` wrote, or any parquet file with an ``embedding`` column of lists.
+        """Read what :meth:`save` wrote, or a folder of :class:`nearfar.evaluation.shards.Shards`, or any parquet file
+        with an ``embedding`` column of lists.
 
         Without an ``id`` column rows are numbered from 0. Nothing in a file is ever executed.
 
@@ -109,6 +110,10 @@ class Embeddings:
             ValueError: another suffix, or content that is not embeddings.
         """
         path = Path(path)
+        if path.is_dir():
+            from nearfar.evaluation.shards import load_shards
+
+            return load_shards(path)
         read = {".parquet": _read_parquet, ".npz": _read_npz}.get(path.suffix.lower())
         if read is None:
             raise _unknown_suffix(path)
@@ -183,7 +188,7 @@ def _plain(column: Any) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _appearing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def appearing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     """A temporary file beside ``path`` that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nearfar.evaluation._arrays import class_labels, matrix, positive_integer, tiles, unit_rows
+from nearfar.evaluation._search import search
 
 Index = Literal["auto", "exact", "faiss"]
 
@@ -38,7 +39,7 @@ def knn(
         k: number of neighbours, at most N. The CIFAR literature uses 200 with temperature 0.5 or 0.1, DINO
             20.
         temperature: positive; small values let the nearest neighbour decide.
-        index: ``"exact"`` compares in tiles with NumPy, ``"faiss"`` with a flat (also exact) faiss index,
+        index: ``"exact"`` compares in blocks with NumPy, ``"faiss"`` with a flat (also exact) faiss index,
             ``"auto"`` takes faiss above 10^9 pairs where it is installed. The result does not depend on it,
             except when neighbours at the k-th place are equally near: exact takes the earliest rows.
         exclude_self: ``test_x`` is ``train_x``, and no row may vote for itself.
@@ -115,31 +116,7 @@ def nearest_neighbours(
     k = positive_integer(k, "k", at_most=len(rows) - exclude_self, why=f"the number of rows in {names[1]}")
     if _use_faiss(index, len(rows) * len(wanted)):
         return _search_faiss(wanted, rows, k, exclude_self)
-    similarity = np.empty((len(wanted), k), np.float32)
-    neighbours = np.empty((len(wanted), k), np.int64)
-    for part in tiles(len(wanted), len(rows)):
-        scores = wanted[part] @ rows.T
-        if exclude_self:
-            scores[np.arange(len(scores)), np.arange(part.start, part.stop)] = -np.inf
-        neighbours[part] = top_k(scores, k)
-        similarity[part] = np.take_along_axis(scores, neighbours[part], 1)
-    return similarity, neighbours
-
-
-def top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Columns of the ``k`` largest scores per row, largest first, equal ones in column order."""
-    if k >= scores.shape[1]:
-        return np.argsort(-scores, axis=1, kind="stable")
-    found = np.sort(np.argpartition(scores, -k, axis=1)[:, -k:], axis=1)
-    values = np.take_along_axis(scores, found, 1)
-    edge = values.min(1, keepdims=True)
-    # Where the k-th value also occurs outside, the partition chose among equals at random.
-    unsettled = (scores == edge).sum(1) > (values == edge).sum(1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    found = np.take_along_axis(found, order, 1)
-    if unsettled.any():
-        found[unsettled] = np.argsort(-scores[unsettled], axis=1, kind="stable")[:, :k]
-    return found
+    return search(wanted, rows, k, exclude_self=exclude_self)
 
 
 def _use_faiss(index: str, pairs: int) -> bool:

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.evaluation._arrays import class_labels, finite, matrix, positive_integer, unit_rows
+from nearfar.evaluation._arrays import (
+    class_labels,
+    finite,
+    matrix,
+    positive_integer,
+    tiles,
+    to_numpy,
+    unit_rows,
+)
 from nearfar.evaluation.accuracy import mean_class_accuracy, per_class_accuracy
 
 DEFAULT_C_GRID: tuple[float, ...] = tuple(np.logspace(-5, 2, 8).tolist())
@@ -20,6 +28,9 @@ CLIP_C_GRID: tuple[float, ...] = tuple(np.logspace(-6, 5, 45).tolist())
 
 GRACE_C_GRID: tuple[float, ...] = tuple((2.0 ** np.arange(-10, 10)).tolist())
 """Powers of two from 2^-10 to 2^9, as in CRIPAC-DIG/GRACE eval.py."""
+
+LARGE = 1 << 26
+"""Numbers from which a probe leaves float32 embeddings in float32 (half a gigabyte in float64)."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +107,10 @@ class LinearProbe:
         Raises:
             ValueError: NaN, lengths that differ, one class only, or too few rows to set some aside.
         """
-        features = matrix(x, "x")
-        labels = class_labels(y, "y", length=len(features), classes=2)
-        self.mean, self.scale = _moments(features, self.standardize)
-        features = (features - self.mean) / self.scale
+        given = _features(x)
+        labels = class_labels(y, "y", length=len(given), classes=2)
+        self.mean, self.scale = _moments(given, self.standardize)
+        features = _standardized(given, self.mean, self.scale)
         self.validation_accuracy = {}
         self.C = self.C_grid[0]
         if len(self.C_grid) > 1:
@@ -153,7 +164,7 @@ class LinearProbe:
 
     def _standard(self, x: Any) -> np.ndarray:
         self._fitted()
-        return (matrix(x, "x", columns=len(self.mean)) - self.mean) / self.scale
+        return _standardized(_features(x, columns=len(self.mean)), self.mean, self.scale)
 
     def _fitted(self) -> Any:
         if self._model is None:
@@ -273,10 +284,26 @@ def validation_rows(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     return held
 
 
+def _features(x: Any, columns: int | None = None) -> np.ndarray:
+    """(N, D) in float64; very many numbers that come in float32 stay in it, which halves memory and time."""
+    array = to_numpy(x, "x")
+    large = array.size > LARGE and array.dtype == np.float32
+    return matrix(array, "x", dtype=np.float32 if large else np.float64, columns=columns)
+
+
+def _standardized(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    features = np.empty_like(x)
+    for part in tiles(*x.shape):
+        features[part] = (x[part] - mean) / scale
+    return features
+
+
 def _moments(x: np.ndarray, standardize: bool) -> tuple[np.ndarray, np.ndarray]:
-    mean, std = x.mean(0), x.std(0)
     if not standardize:
-        return np.zeros_like(mean), np.ones_like(std)
+        return np.zeros(x.shape[1]), np.ones(x.shape[1])
+    parts = [*tiles(*x.shape)]
+    mean = np.sum([x[part].sum(0, dtype=np.float64) for part in parts], axis=0) / len(x)
+    std = np.sqrt(np.sum([np.square(x[part] - mean).sum(0) for part in parts], axis=0) / len(x))
     # Below the rounding of float32 a feature is constant, and its noise must not be blown up.
     constant = std <= np.finfo(np.float32).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, std)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
-from nearfar.training.files import atomic_write
+from nearfar.training.files import StorageError, atomic_write, reason
+from nearfar.training.nonfinite import refuse_non_finite_weights
 
 _NAME = re.compile(r"step-(\d{9})\.ckpt$")
 
@@ -30,11 +31,12 @@ class SafeCheckpointIO(CheckpointIO):
         path = Path(path)
         memory = io.BytesIO()
         torch.save(checkpoint, memory)
-        content = memory.getvalue()
-        with atomic_write(path) as file:
-            file.write(content)
+        content = memory.getbuffer()
+        # The checksum comes first: a process killed between the two leaves no checkpoint that lacks one.
         with atomic_write(_digest_path(path), "w") as file:
             file.write(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+        with atomic_write(path) as file:
+            file.write(content)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
         path = Path(path)
@@ -48,8 +50,8 @@ class SafeCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         path = Path(path)
-        _digest_path(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+        _digest_path(path).unlink(missing_ok=True)
 
 
 def _digest_path(path: Path) -> Path:
@@ -100,30 +102,72 @@ class Checkpointing(L.Callback):
         every: steps between two checkpoints, at least 1.
         keep: how many are kept, at least 2, so that a torn newest one costs one interval only.
         before: called before each save; brings other files up to the step of the weights.
+        settings: what the run was trained with, kept in every checkpoint as ``nearfar``.
     """
 
-    def __init__(self, folder: Path, every: int, keep: int = 2, before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        keep: int = 2,
+        before: Callable[[], None] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         if every < 1 or keep < 2:
             raise ValueError(f"every must be at least 1 and keep at least 2, got every={every}, keep={keep}")
         self.folder, self.every, self.keep = folder, every, keep
         self.before = before
+        self.settings = dict(settings or {})
         self._saved = -1
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if trainer.global_step % self.every == 0 and trainer.global_step != self._saved:
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._saved = trainer.global_step if trainer.global_step else -1
+        if trainer.is_global_zero:
+            # A checkpoint from after the one that the run continues from was passed over because it is damaged.
+            for damaged in self.folder.glob("step-*.ckpt"):
+                if checkpoint_step(damaged) > trainer.global_step:
+                    damaged.rename(damaged.with_name(f"damaged-{damaged.name}"))
+
+    def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["nearfar"] = self.settings
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if between_steps and trainer.global_step % self.every == 0:
             self.save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.global_step != self._saved:
-            self.save(trainer)
+        self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
+        """Write the checkpoint of this step, once, and remove the oldest.
+
+        Raises:
+            StorageError: it could not be written; those written before are intact.
+            NonFiniteError: the weights are no numbers any more.
+        """
         step = trainer.global_step
-        if self.before is not None:
-            self.before()
-        trainer.save_checkpoint(checkpoint_path(self.folder, step))
+        if step == self._saved:
+            return
+        refuse_non_finite_weights(trainer.lightning_module, step)
+        if trainer.is_global_zero and not (self.folder.parent / "config.yaml").is_file():
+            raise StorageError(
+                f"the run folder {self.folder.parent} has disappeared; step {step} could not be saved, and nothing of "
+                "the run is left. Start it again with another --out"
+            )
+        try:
+            if self.before is not None:
+                self.before()
+            trainer.save_checkpoint(checkpoint_path(self.folder, step))
+        except OSError as error:
+            kept = f"step {self._saved} is safe" if self._saved > 0 else "no step was saved before"
+            raise StorageError(
+                f"step {step} could not be saved in {self.folder}: {reason(error)}; {kept}. Make room, then continue "
+                f"with `nearfar resume {self.folder.parent}`"
+            ) from error
         self._saved = step
         if trainer.is_global_zero:
-            whole = sorted(self.folder.glob("step-*.ckpt"))
-            for old in whole[: -self.keep]:
+            for old in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:
                 SafeCheckpointIO().remove_checkpoint(old)

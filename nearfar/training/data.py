@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nearfar.training.randomness import derive_seed
+from nearfar.training.skipped import BadDataError
 
 
 class Data(abc.ABC):
@@ -34,6 +35,23 @@ class Data(abc.ABC):
     @abc.abstractmethod
     def batch(self, indices: np.ndarray) -> Any:
         """The raw examples at ``indices`` (int64), collated, in that order."""
+
+    def training_batch(self, indices: np.ndarray) -> Any:
+        """What views are drawn from in training; :meth:`batch`, unless training sees more of an example."""
+        return self.batch(indices)
+
+    def readable(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows),) bool: whether ``batch`` gave the examples themselves, and not others instead of unreadable
+        ones. Embedding leaves those out."""
+        return np.ones(len(rows), dtype=bool)
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """The indices of one epoch, ``len(self)`` of them, given to ``batch`` in this order: every example once.
+
+        A collection that draws examples by their rarity, or pairs them with others, returns its own. Everything
+        random in it comes from ``rng``, which is what makes epochs repeatable and runs resumable.
+        """
+        return rng.permutation(len(self))
 
     @property
     def ids(self) -> np.ndarray:
@@ -75,6 +93,12 @@ class Subset(Data):
     def batch(self, indices: np.ndarray) -> Any:
         return self.data.batch(self.indices[indices])
 
+    def training_batch(self, indices: np.ndarray) -> Any:
+        return self.data.training_batch(self.indices[indices])
+
+    def readable(self, rows: np.ndarray) -> np.ndarray:
+        return self.data.readable(self.indices[rows])
+
     @property
     def ids(self) -> np.ndarray:
         return self.data.ids[self.indices]
@@ -85,24 +109,36 @@ class Subset(Data):
 
 
 class StepSampler(Sampler[np.ndarray]):
-    """Indices for step after step: each epoch is one permutation, drawn from (seed, epoch) alone.
+    """Indices for step after step: each epoch is one order of the examples, drawn from (seed, epoch) alone.
 
-    A batch never crosses the end of an epoch, so no example meets itself as a negative; the examples left over
-    are in other batches next epoch. Yields from ``start`` to ``total_steps``.
+    The order is a permutation unless ``order`` makes another. A batch never crosses the end of an epoch, so no
+    example meets itself as a negative; the examples left over are in other batches next epoch. Yields from
+    ``start`` to ``total_steps``.
     """
 
     def __init__(
-        self, size: int, batch_size: int, total_steps: int, *, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        size: int,
+        batch_size: int,
+        total_steps: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        order: Callable[[np.random.Generator], np.ndarray] | None = None,
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
                 f"the batch size is that of all ranks together and must be divisible by their number: "
                 f"got {batch_size} for {world_size} ranks"
             )
+        if size < world_size:
+            raise ValueError(f"{size} examples cannot be shared among {world_size} ranks: every rank needs one or more")
         self.size = size
         self.batch_size = min(batch_size, size - size % world_size)
         self.total_steps = total_steps
         self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.order = order or (lambda rng: rng.permutation(size))
         self.start = 0
 
     @property
@@ -118,7 +154,7 @@ class StepSampler(Sampler[np.ndarray]):
         for step in range(self.start, self.total_steps):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
-                order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(self.size)
+                order = self.order(np.random.default_rng(derive_seed(self.seed, "order", epoch)))
             first = (step % self.steps_per_epoch) * self.batch_size + self.rank * local
             yield order[first : first + local]
 
@@ -128,7 +164,7 @@ class _Batches(Dataset[Any]):
         self.data = data
 
     def __getitem__(self, indices: np.ndarray) -> Any:  # type: ignore[override]
-        return self.data.batch(indices)
+        return self.data.training_batch(indices)
 
 
 class StepLoader(DataLoader[Any]):
@@ -152,9 +188,18 @@ class StepLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         self._consumed = self.steps.start
-        for batch in super().__iter__():
-            self._consumed += 1
-            yield batch
+        batches = super().__iter__()
+        try:
+            for batch in batches:
+                self._consumed += 1
+                yield batch
+            return
+        except BadDataError as error:  # of a worker process, with its traceback before the sentence
+            sentence = str(error).rpartition("BadDataError: ")[2].strip()
+            # Its frames hold the workers, which end at once only while nothing of theirs has been collected.
+            error.__traceback__ = None
+        del batches
+        raise BadDataError(sentence)
 
     def state_dict(self) -> dict[str, int]:
         return {"step": self._consumed}

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from nearfar.losses import _sharing
+
 
 class _AllGather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.rows = x.shape[0]
-        out = x.new_empty((x.shape[0] * dist.get_world_size(), *x.shape[1:]))
-        dist.all_gather(list(out.chunk(dist.get_world_size())), x.contiguous())
-        return out
+    def forward(ctx: Any, x: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        most = max(counts)
+        padded = x.contiguous() if len(x) == most else torch.cat((x, x.new_zeros(most - len(x), *x.shape[1:])))
+        out = x.new_empty((most * len(counts), *x.shape[1:]))
+        parts = out.chunk(len(counts))
+        dist.all_gather(list(parts), padded)
+        if min(counts) == most:
+            return out
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         # Every rank holds a gradient for every row; a row's owner needs their sum.
         total = grad.contiguous().clone()
         dist.all_reduce(total)
-        start = dist.get_rank() * ctx.rows
-        return total[start : start + ctx.rows]
+        return total.split(ctx.counts)[dist.get_rank()], None
 
 
 def world_size() -> int:
@@ -35,11 +44,13 @@ def rank() -> int:
 def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Embeddings of the global batch: one all-gather for all ``tensors``, through which gradients flow.
 
-    On one process the tensors come back as they are. On R ranks, each holding (B, D_k), the results are
-    (R * B, D_k) in rank order, the same on every rank. Backward sums over ranks what each rank's loss says
-    about a row. So when every rank computes the *mean* loss of the global batch and the engine averages
-    parameter gradients over ranks (DistributedDataParallel does), the result is exactly the gradient of one
-    process with the batch R * B.
+    On one process the tensors come back as they are. On R ranks, each holding (B_r, D_k), the results are
+    (B_0 + ... + B_{R-1}, D_k) in rank order, the same on every rank; ranks may hold different numbers of rows.
+    Backward sums over ranks what each rank's loss says about a row. So when every rank computes the *mean* loss
+    of the global batch and the engine averages parameter gradients over ranks (DistributedDataParallel does),
+    the result is exactly the gradient of one process with the whole batch.
+
+    Besides the rows themselves one number per rank is sent, how many rows it has; the accelerator is waited for.
 
     Raises:
         ValueError: when the tensors are not two-dimensional with equal numbers of rows.
@@ -50,5 +61,28 @@ def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
         raise ValueError(f"gather takes matrices with equal numbers of rows, got {[tuple(t.shape) for t in tensors]}")
     widths = [t.shape[1] for t in tensors]
     dtype = torch.result_type(tensors[0], tensors[-1])
-    everything = _AllGather.apply(torch.cat([t.to(dtype) for t in tensors], dim=1))
+    counts = _row_counts(tensors[0])
+    everything = _AllGather.apply(torch.cat([t.to(dtype) for t in tensors], dim=1), counts)
+    _sharing.note_gathered(sum(counts))
     return everything.split(widths, dim=1)
+
+
+def _row_counts(x: Tensor) -> list[int]:
+    """How many rows every rank has."""
+    counts = torch.empty(world_size(), dtype=torch.int64, device=x.device)
+    dist.all_gather(list(counts.split(1)), torch.tensor([len(x)], device=x.device))
+    return [int(count) for count in counts.tolist()]
+
+
+def shared_losses() -> AbstractContextManager[None]:
+    """A context in which the ranks share the work of losses of gathered embeddings (``nearfar.losses._sharing``).
+
+    Inside it every rank has to compute the same losses in the same order, as every rank has to gather.
+    """
+    if world_size() == 1:
+        return nullcontext()
+    return _sharing.sharing(_sharing.Ranks(rank(), world_size(), _reduce))
+
+
+def _reduce(tensor: Tensor, how: Literal["sum", "max"]) -> None:
+    dist.all_reduce(tensor, op=dist.ReduceOp.SUM if how == "sum" else dist.ReduceOp.MAX)

@@ -3,36 +3,106 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
+from torch import nn
 
 from nearfar.evaluation import Embeddings
-from nearfar.training.data import Data, in_order
+from nearfar.evaluation.shards import Shards
+from nearfar.training.data import Data
 from nearfar.training.method import Method
 
 
+class Written(NamedTuple):
+    """How many vectors were written, and their width."""
+
+    rows: int
+    width: int
+
+
 def embed(method: Method, data: Data, *, batch_size: int = 256, provenance: dict[str, str] | None = None) -> Embeddings:
-    """The representations of all of ``data`` by ``method.encode``, in evaluation mode, in order, as float32."""
+    """The representations of all of ``data`` by ``method.encode``, in evaluation mode, in order, as float32.
+
+    Examples that turn out to be unreadable are left out, with their ids and labels.
+    """
+    with method.frozen():
+        array, kept = _rows(method, data, slice(0, len(data)), batch_size)
+    labels = None if data.labels is None else data.labels[kept]
+    return Embeddings(array=array, ids=data.ids[kept], labels=labels, provenance=_provenance(method, data, provenance))
+
+
+def embed_to(
+    method: Method,
+    data: Data,
+    path: Path | str,
+    *,
+    batch_size: int = 256,
+    per_file: int = 65536,
+    provenance: dict[str, str] | None = None,
+    overwrite: bool = False,
+) -> Written:
+    """Embed ``data`` into a file (``.parquet``, ``.npz``) or, for any number of examples, into a folder.
+
+    A folder (a ``path`` without suffix) is written file by file, so that memory does not grow with the data, and one
+    that was interrupted is continued by the same call; see :class:`nearfar.evaluation.shards.Shards`.
+
+    Raises:
+        FileExistsError: the file exists, or the folder is complete or holds something else.
+    """
+    path = Path(path)
+    if path.suffix:
+        found = embed(method, data, batch_size=batch_size, provenance=provenance)
+        found.save(path, overwrite=overwrite)
+        return Written(*found.array.shape)
+    origin = {"weights": digest(method.encoder), **_provenance(method, data, provenance)}
+    shards = Shards(path, len(data), per_file=per_file, provenance=origin, overwrite=overwrite)
+    with method.frozen():
+        for part in shards.missing():
+            array, kept = _rows(method, data, part, batch_size)
+            shards.write(part, array, data.ids[kept], None if data.labels is None else data.labels[kept])
+    return Written(*shards.shape())
+
+
+def _rows(method: Method, data: Data, part: slice, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Representations of the examples in ``part``, and which rows of ``data.ids`` and ``data.labels`` they are."""
+    rows: list[np.ndarray] = []
+    kept: list[np.ndarray] = []
+    done = part.start
+    for start in range(part.start, part.stop, batch_size):
+        indices = np.arange(start, min(start + batch_size, part.stop))
+        output = method.encode(move_data_to_device(data.batch(indices), method.device)).float().cpu().numpy()
+        # A graph is one example with many rows.
+        fine = data.readable(indices) if len(output) == len(indices) else np.ones(len(output), dtype=bool)
+        rows.append(output[fine])
+        kept.append(done + np.flatnonzero(fine))
+        done += len(output)
+    return np.concatenate(rows), np.concatenate(kept)
+
+
+def _provenance(method: Method, data: Data, more: dict[str, str] | None) -> dict[str, str]:
     from nearfar import __version__
 
-    rows: list[np.ndarray] = []
-    with method.frozen():
-        for _, batch in in_order(data, batch_size):
-            output = method.encode(move_data_to_device(batch, method.device))
-            rows.append(output.float().cpu().numpy())
-    origin = {
+    return {
         "method": type(method).__name__,
         "data": data.name,
         "nearfar": __version__,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **(provenance or {}),
+        **(more or {}),
     }
-    return Embeddings(
-        array=np.concatenate(rows).astype(np.float32), ids=data.ids, labels=data.labels, provenance=origin
-    )
+
+
+def digest(module: nn.Module) -> str:
+    """Sixteen characters that tell one set of weights from another."""
+    found = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+
+class StorageError(RuntimeError):
+    """The disk did not take what a run wanted to keep; the message says what is safe. The exit code is 74."""
 
 
 @contextmanager
@@ -31,6 +36,19 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what :func:`atomic_write` left in ``folder`` and below when its process was killed."""
+    for part in folder.rglob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
+def reason(error: OSError) -> str:
+    """What the system said, in the words people search for."""
+    if error.errno == errno.EFBIG:
+        return "the file is larger than this process may write (see `ulimit -f`)"
+    return (error.strerror or str(error)).lower()
 
 
 def _umask() -> int:

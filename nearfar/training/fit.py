@@ -6,22 +6,29 @@ import logging
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
+from safetensors import SafetensorError
 from safetensors.torch import save_model
 
+from nearfar.training.acceleration import Precision, compiled, in_precision
 from nearfar.training.checkpoint import Checkpointing, SafeCheckpointIO, checkpoint_step
 from nearfar.training.data import Data, StepLoader, StepSampler
-from nearfar.training.files import atomic_write
+from nearfar.training.files import StorageError, atomic_write, reason
+from nearfar.training.gradient_cache import in_chunks
+from nearfar.training.memory import MemoryWatch, OutOfMemory, explained, largest_batch
 from nearfar.training.method import Method
 from nearfar.training.monitor import Monitor
+from nearfar.training.nonfinite import FiniteGuard, GuardState
 from nearfar.training.progress import Progress
 from nearfar.training.run import MetricsCSV, Run
+from nearfar.training.signals import Stopping, StopSignals
 
 
 @dataclass(frozen=True)
@@ -31,27 +38,43 @@ class Training:
     Args:
         steps: optimiser steps; the alternative to ``epochs``. Give one of the two (100 epochs when neither).
         epochs: passes over the data.
-        batch_size: examples per step over all ranks together. A collection smaller than this is one batch.
+        batch_size: examples per step over all ranks together. A collection smaller than this is one batch. ``auto``
+            takes the largest power of two that fits (:func:`nearfar.training.memory.largest_batch`); a run's
+            ``config.yaml`` records the number.
         seed: decides initial weights, order, views and every other random number of the run.
         workers: processes that decode data beside the training one; 0 decodes in place. Results do not depend
             on it.
-        precision: ``32``, ``bf16`` (mixed), or ``auto``: bf16 on GPUs that have it, 32 elsewhere.
+        precision: of the encoder: ``32``, ``bf16`` (mixed), or ``auto``: bf16 where it is faster, which is on GPUs that
+            have it and, for encoders of images and sentences, on processors that have it; 32 elsewhere. Heads, losses
+            and measurements are in 32.
+        compile: let ``torch.compile`` translate the encoder, for long runs on a GPU. The first step then takes up to
+            minutes; where there is no compiler, a warning says so and the run goes on without.
         accumulate: batches per optimiser step. In-batch losses still contrast within each batch only.
+        chunk: examples per pass of the encoder; 0 for all at once. A batch of any size then trains in the memory of
+            this many examples, with the gradient of the whole batch, for about a third more time (see
+            :func:`nearfar.training.gradient_cache.in_chunks`). Views of an image count one each.
         checkpoint_every: steps between checkpoints; 0 means a tenth of the run, at most 1000.
         monitor_every: steps between health checks; 0 means a tenth of the run, negative means never.
         log_every: steps between rows of ``metrics.csv``.
+        non_finite: what a batch with a NaN or infinite loss or gradient does: ``stop`` the run, or ``skip`` the batch
+            and count it as ``train/skipped``; skipping copies every buffer (queues too) at every step.
+        max_skipped: so many skipped batches in a row stop the run all the same.
     """
 
     steps: int | None = None
     epochs: float | None = None
-    batch_size: int = 256
+    batch_size: int | Literal["auto"] = 256
     seed: int = 0
     workers: int = 0
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Precision = "auto"
+    compile: bool = False
     accumulate: int = 1
+    chunk: int = 0
     checkpoint_every: int = 0
     monitor_every: int = 0
     log_every: int = 10
+    non_finite: Literal["stop", "skip"] = "stop"
+    max_skipped: int = 10
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.epochs is not None:
@@ -62,20 +85,32 @@ class Training:
             ("accumulate", 1),
             ("log_every", 1),
             ("workers", 0),
+            ("chunk", 0),
+            ("max_skipped", 1),
         ):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if isinstance(value, str):
+                if name != "batch_size" or value != "auto":
+                    raise ValueError(f"{name} must be a number{' or auto' * (name == 'batch_size')}, got {value!r}")
+            elif value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         if self.epochs is not None and not self.epochs > 0:
             raise ValueError(f"epochs must be above 0, got {self.epochs}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed}")
 
+    @property
+    def examples(self) -> int:
+        """The batch size as a number."""
+        if isinstance(self.batch_size, str):
+            raise ValueError("batch_size is still 'auto'; the method and the data decide it (see settled)")
+        return self.batch_size
+
     def total_steps(self, size: int) -> int:
         """Optimiser steps for a collection of ``size`` examples."""
         if self.steps is not None:
             return self.steps
-        batches = max(size // min(self.batch_size, size), 1)
+        batches = max(size // min(self.examples, size), 1)
         return max(math.ceil((self.epochs or 100) * batches / self.accumulate), 1)
 
 
@@ -91,26 +126,53 @@ def fit(
 ) -> Method:
     """Train ``method`` on ``data``; returns it, trained, on the CPU in evaluation mode.
 
-    Without ``run`` nothing is written. With ``checkpoint`` the run continues from there, to the bit.
+    Without ``run`` nothing is written. With ``checkpoint`` the run continues from there, to the bit. Signals that ask
+    the process to stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`.
+
+    Raises:
+        NonFiniteError: a loss, gradient or weight is NaN or infinite.
+        StorageError: a checkpoint could not be written.
+        OutOfMemory: a step needs more memory than there is.
+        Stopped: the process was sent SIGTERM or SIGUSR1. KeyboardInterrupt: Ctrl-C.
     """
     training = training or Training()
     if len(data) < 1:
         raise ValueError(f"{data.name} holds no examples to train on")
+    training = settled(method, data, training)
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     total = training.total_steps(len(data))
     sampler = StepSampler(
         len(data),
-        training.batch_size,
+        training.examples,
         total * training.accumulate,
         seed=training.seed,
         rank=rank,
         world_size=world,
+        order=lambda rng: method.order(data, rng),
     )
     loader = StepLoader(data, sampler, workers=training.workers, pin_memory=torch.cuda.is_available())
     method.seed = training.seed
-    with _quiet():
-        trainer = _trainer(training, total, sampler.batch_size, world, run, checkpoint, progress, data, callbacks or [])
-        trainer.fit(method, loader, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
+    method.guard = FiniteGuard(training.non_finite, training.max_skipped)
+    signals = StopSignals(patient=run is not None)
+    # The order matters: chunks of encoders in lower precision, whose networks are compiled.
+    with (
+        _quiet(),
+        signals,
+        compiled(method, training.compile),
+        in_precision(method, training.precision),
+        in_chunks(method, training.chunk),
+    ):
+        shown = Progress(sampler.batch_size) if progress else None
+        kept = _callbacks(training, total, method, data, run, checkpoint, signals, shown)
+        trainer = _trainer(
+            training,
+            total,
+            world,
+            [MemoryWatch(), *(callbacks or []), *kept],
+            run,
+        )
+        with explained(method, data, sampler.batch_size):
+            trainer.fit(method, loader, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
     method.cpu()
     method.eval()
     if run is not None and trainer.is_global_zero:
@@ -118,44 +180,78 @@ def fit(
     return method
 
 
-def _trainer(
+def settled(method: Method, data: Data, training: Training) -> Training:
+    """The settings with ``batch_size="auto"`` replaced by a number; others as they are.
+
+    Raises:
+        ValueError: several processes train together, which cannot try sizes one by one.
+        OutOfMemory: not even the smallest batch fits.
+    """
+    if training.batch_size != "auto":
+        return training
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("batch_size auto is for one process; find it on one, then give the number to all")
+    if torch.cuda.is_available():
+        method.cuda()
+    with in_precision(method, training.precision), in_chunks(method, training.chunk):
+        found = largest_batch(method, data)
+    method.cpu()
+    if found is None:
+        raise OutOfMemory("not even a batch of 8 examples fits into memory; take a smaller encoder or smaller inputs")
+    return replace(training, batch_size=found)
+
+
+def _callbacks(
     training: Training,
     total: int,
-    batch_size: int,
-    world: int,
+    method: Method,
+    data: Data,
     run: Run | None,
     checkpoint: Path | None,
-    progress: bool,
-    data: Data,
-    extra: list[L.Callback],
-) -> L.Trainer:
+    signals: StopSignals,
+    shown: Progress | None,
+) -> list[L.Callback]:
+    """What watches and keeps a run. Each comes after those whose state it keeps; stopping comes last."""
     tenth = max(total // 10, 1)
+    callbacks: list[L.Callback] = [GuardState(method.guard)]
     metrics = None
     if run is not None:
         resumed = checkpoint_step(checkpoint) if checkpoint else -1
         metrics = MetricsCSV(run.path / "metrics.csv", every=training.log_every, resume_step=resumed)
-    callbacks: list[L.Callback] = [*extra]
     if training.monitor_every >= 0:
         record = metrics.record if metrics else None
         callbacks.append(Monitor(data, training.monitor_every or tenth, record=record))
-    if progress:
-        callbacks.append(Progress(batch_size))
-    if run is not None and metrics is not None:
-        every = training.checkpoint_every or min(tenth, 1000)
-        callbacks += [metrics, Checkpointing(run.checkpoints, every, before=metrics.save)]
+    if shown is not None:
+        callbacks.append(shown)
+    if run is None or metrics is None:
+        return [*callbacks, Stopping(signals)]
+    every = training.checkpoint_every or min(tenth, 1000)
+    settings = run.config if first_process() else {}
+    checkpointing = Checkpointing(run.checkpoints, every, before=metrics.save, settings=settings)
+    return [*callbacks, metrics, checkpointing, Stopping(signals, checkpointing.save, run.path)]
+
+
+def first_process() -> bool:
+    """Whether this process is the one of all that train together which writes files."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _trainer(training: Training, total: int, world: int, callbacks: list[L.Callback], run: Run | None) -> L.Trainer:
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    # Named, because on a cluster Lightning would choose one whose handler saves in the middle of a step.
+    processes = TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
     return L.Trainer(
+        default_root_dir=run.path if run else None,
         max_steps=total,
         max_epochs=-1,
         accelerator="auto",
         devices=local if world > 1 else 1,
         num_nodes=max(world // local, 1),
         strategy=DDPStrategy(find_unused_parameters=False) if world > 1 else "auto",
-        precision=_precision(training.precision),
         accumulate_grad_batches=training.accumulate,
         callbacks=callbacks,
         logger=False,
-        plugins=[SafeCheckpointIO()],
+        plugins=[SafeCheckpointIO(), processes],
         sync_batchnorm=world > 1 and torch.cuda.is_available(),
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -166,20 +262,22 @@ def _trainer(
     )
 
 
-def _precision(wanted: str) -> Any:
-    if wanted == "auto":
-        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
-    return {"32": "32-true", "bf16": "bf16-mixed"}[wanted]
-
-
 def save_encoder(method: Method, path: Path) -> None:
     """The encoder's weights alone, as safetensors, written whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_model(method.encoder, str(temporary))
-    content = temporary.read_bytes()
-    with atomic_write(path) as file:
-        file.write(content)
-    temporary.unlink()
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        save_model(method.encoder, str(temporary))
+        content = temporary.read_bytes()
+        with atomic_write(path) as file:
+            file.write(content)
+    except (OSError, SafetensorError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise StorageError(
+            f"the encoder could not be saved as {path}: {why}; the run's last step is safe. Make room, then finish "
+            f"with `nearfar resume {path.parent}`"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 _TALKATIVE = (

@@ -8,19 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nearfar.training import distributed
+from nearfar.training.data import Data
 from nearfar.training.hub import HubMixin
+from nearfar.training.nonfinite import FiniteGuard, NonFiniteError, nothing
 from nearfar.training.optimization import Optimization, trainable
-from nearfar.training.randomness import derive_seed
+from nearfar.training.randomness import derive_seed, seed_torch
+
+__all__ = ["Method", "NonFiniteError", "Terms"]
 
 Terms = Tensor | Mapping[str, Tensor]
-
-
-class NonFiniteError(RuntimeError):
-    """A term of the loss became NaN or infinite; the weights are those of the step before."""
 
 
 class Method(L.LightningModule, HubMixin):
@@ -39,6 +40,7 @@ class Method(L.LightningModule, HubMixin):
         config: the constructor's arguments as they were given, defaults included.
         seed: the run's seed.
         optimization: how parameters move.
+        guard: what happens when a step's loss or gradient is not finite.
         can_collapse: whether the objective could be met by mapping everything to one point, so that the monitor
             should raise an alarm; not so with labels.
     """
@@ -62,6 +64,8 @@ class Method(L.LightningModule, HubMixin):
         super().__init__()
         self.optimization = optimization or Optimization()
         self.seed = 0
+        self.guard = FiniteGuard()
+        self._moves = True
         self._generator: torch.Generator | None = None
         self._batch_size: int | None = None
 
@@ -74,6 +78,10 @@ class Method(L.LightningModule, HubMixin):
     def loss(self, views: Any) -> Terms:
         """One scalar, or named scalars whose sum is the loss; every one is logged."""
         raise NotImplementedError(f"{type(self).__name__} does not define loss(views)")
+
+    def order(self, data: Data, rng: np.random.Generator) -> np.ndarray:
+        """In which order an epoch meets the examples; the collection's own unless the method samples otherwise."""
+        return data.order(rng)
 
     def after_step(self) -> None:
         """Move what gradients do not move: teachers, queues, prototypes. Once per optimiser step, after it."""
@@ -121,36 +129,33 @@ class Method(L.LightningModule, HubMixin):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self.seed_step(self.current_epoch, batch_idx)
-        with torch.no_grad():
+        self.guard.begin(self, batch)
+        # Views are made of pixels and words, which mixed precision is not meant for.
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             views = self.views(batch)
-        terms = self.loss(views)
+        with distributed.shared_losses():
+            terms = self.loss(views)
         named = {"loss": terms} if isinstance(terms, Tensor) else dict(terms)
         total = terms if isinstance(terms, Tensor) else torch.stack(list(named.values())).sum()
-        if not torch.isfinite(total.detach()):
-            self._refuse(named, batch, batch_idx)
+        fine = self.guard.loss(total, named, batch_idx)
         logged = {f"train/{name}": value.detach() for name, value in named.items()}
         self.log_dict({"train/loss": total.detach(), **logged}, batch_size=1)
-        return total
+        return total if fine else nothing(self)
 
     def seed_step(self, epoch: int, step: int) -> None:
         """Seed both generators for one step; called by ``training_step``."""
         seed = derive_seed(self.seed, "step", epoch, step, distributed.rank())
-        torch.manual_seed(seed)
+        seed_torch(seed, self.device)
         self.generator.manual_seed(seed)
 
-    def _refuse(self, named: Mapping[str, Tensor], batch: Any, step: int) -> None:
-        bad = [f"{name} = {v.item()}" for name, v in named.items() if not torch.isfinite(v)]
-        ids = getattr(batch, "rows", None)
-        where = f" The batch holds examples {ids.tolist()[:16]}." if isinstance(ids, Tensor) else ""
-        raise NonFiniteError(
-            f"The loss is not finite at step {step}: {', '.join(bad) or 'the sum of the terms overflows'}.{where} "
-            "The weights were not changed by this step and the last checkpoint is intact. Usual causes are a "
-            "learning rate that is too high, a temperature that is too low, or inputs with NaN."
-        )
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self._moves = self.guard.gradients(self, self.trainer.global_step)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        self.after_step()
+        if self._moves:
+            self.guard.moved()
+            self.after_step()
 
     def configure_optimizers(self) -> Any:
         optimizer, scheduler = self.optimization.build(

@@ -67,6 +67,9 @@ class Progress(L.Callback):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Monitor):
                 parts += [f"{name.replace('_', ' ')} {value:.3g}" for name, value in callback.latest.items()]
+        skipped = getattr(getattr(trainer.lightning_module, "guard", None), "skipped", 0)
+        if skipped:
+            parts.append(f"skipped {skipped}")
         return "  ".join([*parts, f"{rate:,.0f}/s"])
 
     def _stop(self) -> None:

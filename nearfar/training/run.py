@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import io
 import json
+import os
 import platform
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +18,15 @@ import lightning as L
 import yaml
 
 from nearfar.training.checkpoint import latest_checkpoint
-from nearfar.training.files import atomic_write
+from nearfar.training.files import atomic_write, reason, remove_parts
 
 
 class RunError(RuntimeError):
     """A run folder cannot be used as asked; the message says why and what to do."""
+
+
+# Which folders this process holds; record locks do not keep a process from locking a file twice.
+_HELD: weakref.WeakValueDictionary[tuple[int, Path], Run] = weakref.WeakValueDictionary()
 
 
 class Run:
@@ -49,14 +56,14 @@ class Run:
             raise RunError(
                 f"{path} already holds a run. Continue it with `nearfar resume {path}`, or choose another --out."
             )
-        if run.path.exists() and (not run.path.is_dir() or any(p.name != ".lock" for p in run.path.iterdir())):
+        if run.path.exists() and (not run.path.is_dir() or any(not _left_over(p) for p in run.path.iterdir())):
             raise RunError(f"{path} exists and is not an empty folder. Choose another --out.")
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             run.lock()
-            run.write_text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+            run.write_config(config)
         except OSError as error:
-            raise RunError(f"the run folder {path} cannot be written: {error.strerror or error}") from error
+            raise RunError(f"the run folder {path} cannot be written: {reason(error)}") from error
         return run
 
     @classmethod
@@ -67,19 +74,36 @@ class Run:
         return run
 
     def lock(self) -> None:
-        """Hold the folder for this process; two runs never write to one folder."""
-        handle = open(self.path / ".lock", "a")  # noqa: SIM115  (kept open as long as the lock is held)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            handle.close()
-            raise RunError(f"{self.path} is in use by another process; wait for it or choose another --out") from error
-        self._lock = handle
+        """Hold the folder for this process; two runs never write to one folder.
+
+        The system lets go of it when the process ends, however it ends. What a killed process left half written is
+        removed.
+        """
+        key = (os.getpid(), self.path.resolve())
+        if _HELD.get(key, self) is not self:
+            raise RunError(f"{self.path} is in use by a run of this process; finish it or choose another --out")
+        if self._lock is None:
+            try:
+                handle = open(self.path / ".lock", "a")  # noqa: SIM115  (kept open as long as the lock is held)
+            except OSError as error:
+                raise RunError(f"the run folder {self.path} cannot be written: {reason(error)}") from error
+            try:
+                # A record lock, because a loader's workers would inherit any other and outlive a killed run with it.
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                handle.close()
+                raise RunError(
+                    f"{self.path} is in use by another process; wait for it or choose another --out"
+                ) from error
+            self._lock = handle
+            _HELD[key] = self
+        remove_parts(self.path)
 
     def unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+            _HELD.pop((os.getpid(), self.path.resolve()), None)
 
     # Places -----------------------------------------------------------------------------------------------
 
@@ -119,12 +143,20 @@ class Run:
             file.write(text)
         return self.path / name
 
+    def write_config(self, config: Mapping[str, Any]) -> Path:
+        return self.write_text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
     def write_json(self, name: str, content: Any) -> Path:
         return self.write_text(name, json.dumps(content, indent=2, allow_nan=True) + "\n")
 
     def read_json(self, name: str) -> Any:
         path = self.path / name
         return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _left_over(path: Path) -> bool:
+    """Whether a file is all that an interrupted start leaves."""
+    return path.name == ".lock" or path.name.endswith(".part")
 
 
 def environment() -> dict[str, str]:
@@ -182,13 +214,18 @@ class MetricsCSV(L.Callback):
         step = trainer.global_step
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
             found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("train/")}
+            guard = getattr(trainer.lightning_module, "guard", None)
+            if guard is not None and guard.action == "skip":
+                found["train/skipped"] = float(guard.skipped)
             self.record(step, {**found, "lr": trainer.optimizers[0].param_groups[0]["lr"]})
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.save()
 
-    def on_exception(self, *_: Any) -> None:
-        self.save()
+    def on_exception(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.is_global_zero and self.path.parent.is_dir():
+            with contextlib.suppress(OSError):  # what went wrong is said by the exception itself
+                self.save()
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Add values to the row of ``step``."""

@@ -17,6 +17,7 @@ from nearfar.evaluation import (
     linear_probe,
     linear_regression_probe,
 )
+from nearfar.evaluation import probe as probe_module
 from nearfar.evaluation.probe import validation_rows
 
 
@@ -176,3 +177,14 @@ def test_regression_probe_of_a_linear_target_and_of_noise():
     w = rng.normal(size=5)
     assert linear_regression_probe(x, x @ w, z, z @ w).r2 > 0.999
     assert abs(linear_regression_probe(x, rng.normal(size=400), z, rng.normal(size=400)).r2) < 0.1
+
+
+def test_very_many_float32_rows_give_the_same_probe(monkeypatch):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    x = (np.eye(3)[y] @ rng.normal(size=(3, 6)) + rng.normal(size=(300, 6))).astype(np.float32)
+    expected = LinearProbe().fit(x, y)
+    monkeypatch.setattr(probe_module, "LARGE", 0)
+    found = LinearProbe().fit(x, y)
+    assert found.C == expected.C
+    assert np.allclose(found.predict_proba(x), expected.predict_proba(x), atol=1e-3)

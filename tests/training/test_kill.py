@@ -1,66 +1,132 @@
-"""A run killed with SIGKILL at any moment and resumed ends with the weights of the uninterrupted run."""
+"""Runs that are killed, torn, filled up or asked to stop: what was saved stays valid, and resuming is exact."""
 
 from __future__ import annotations
 
-import os
-import random
+import shutil
 import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from nearfar.training import CheckpointError, SafeCheckpointIO, latest_checkpoint
 from nearfar.training.checkpoint import checkpoint_path
-
-WORDS = [
-    *("train", "simclr", "--seed", "5", "--steps", "40", "--batch-size", "32", "--size", "16"),
-    *("--checkpoint-every", "3", "--log-every", "1", "--projection-hidden", "32", "--workers", "0"),
-]
-
-
-def start(*words: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "nearfar", *words]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
-
-
-def finish(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors.decode()
+from tests.training.forked import Kill, launch
+from tests.training.kills import (
+    EVERY,
+    STEPS,
+    begin_again,
+    chain,
+    kill_runs,
+    on_two_ranks,
+    same_weights,
+    uninterrupted,
+    words,
+)
 
 
-def kill_when(process: subprocess.Popen[bytes], folder: Path, files: int, delay: float) -> None:
-    """Send SIGKILL ``delay`` seconds after ``files`` checkpoint files exist, wherever the run is then."""
-    waiting = threading.Event()
-    while process.poll() is None and len(list(folder.glob("checkpoints/*.ckpt"))) < files:
-        waiting.wait(0.005)
-    waiting.wait(delay)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The run that nothing interrupted."""
+    return uninterrupted(tmp_path_factory.mktemp("whole"))
 
 
-def test_sigkill_at_random_moments_costs_nothing(tmp_path: Path) -> None:
+def test_sigkill_at_random_moments_costs_an_interval_at_most(tmp_path: Path, whole: Path) -> None:
+    found = kill_runs(tmp_path, whole, 3, seed=1, per_run=3)
+    assert found["kills"] == 3
+    assert found["runs_equal_to_the_bit"] == found["runs"]
+    assert 0 <= found["most_steps_lost"] <= EVERY
+
+
+def test_sigkill_at_the_worst_places(tmp_path: Path, whole: Path) -> None:
+    places = [Kill("torn write", 6), Kill("before rename", 8), Kill("after rename", 5), Kill("monitor", 2)]
+    run, killed = chain(tmp_path, places)
+    assert [k.where for k in killed] == [k.place for k in places]
+    assert all(0 <= k.lost <= EVERY for k in killed), killed
+    assert same_weights(whole, run)
+    assert not list(run.rglob("*.part"))
+
+
+def test_sigkill_while_the_encoder_is_written(tmp_path: Path, whole: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    (run / "encoder.safetensors").unlink()
+    assert begin_again(tmp_path, run, Kill("torn write", 1)).wait() == -signal.SIGKILL
+    assert not (run / "encoder.safetensors").exists()
+    assert begin_again(tmp_path, run).wait() == 0
+    assert same_weights(whole, run)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)], ids=lambda x: str(x)
+)
+def test_a_signal_finishes_the_step_saves_it_and_says_so(
+    number: signal.Signals, code: int, tmp_path: Path, whole: Path
+) -> None:
+    # A checkpoint is due only at the end, so what is there afterwards was saved because of the signal.
+    process = launch(tmp_path, *words(tmp_path, every=STEPS), "--out", str(tmp_path / "run"))
+    process.wait_for(lambda: len(process.steps) >= 5)
+    process.send(number)
+    assert process.wait() == code
+    done = process.steps[-1]
+    assert f"after step {done}, which is saved" in process.said
+    assert f"nearfar resume {tmp_path / 'run'}" in process.said
+    assert "Traceback" not in process.said
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints") == checkpoint_path(
+        tmp_path / "run" / "checkpoints", done
+    )
+    again = begin_again(tmp_path, tmp_path / "run")
+    assert again.wait() == 0, again.said
+    assert again.steps[0] == done + 1
+    assert same_weights(whole, tmp_path / "run")
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    process = launch(tmp_path, *words(tmp_path), "--out", str(tmp_path / "run"), prepare=slow_steps)
+    process.wait_for(lambda: "slow step" in process.said)
+    process.send(signal.SIGINT)
+    process.wait_for(lambda: "Ctrl-C again" in process.said)
+    process.process.join(0.6)  # sooner, it would count as the same press
+    process.send(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert not process.steps
+
+
+def slow_steps() -> None:
+    """Makes the first step take a minute."""
+    import threading
+
+    from nearfar.training import Method
+
+    def step(self: Method, batch: object, index: int) -> None:
+        print("slow step", flush=True)
+        for _ in range(60_000):
+            threading.Event().wait(0.001)
+
+    Method.training_step = step  # type: ignore[assignment, method-assign]
+
+
+@pytest.mark.ranks
+def test_when_one_of_two_ranks_dies_the_other_ends_and_both_resume(tmp_path: Path) -> None:
+    command = words(tmp_path, steps=10)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(start(*WORDS, "--out", str(whole)))
-    chance = random.Random(0)
-    process = start(*WORDS, "--out", str(cut))
-    for files in (1, 2):
-        kill_when(process, cut, files, chance.random() * 0.1)
-        if (cut / "encoder.safetensors").exists():
-            break
-        process = start("resume", str(cut))
-    if process.poll() is None:
-        finish(process)
-    first, second = load_file(whole / "encoder.safetensors"), load_file(cut / "encoder.safetensors")
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
-    assert (whole / "metrics.csv").read_text() == (cut / "metrics.csv").read_text()
+    for process in on_two_ranks(tmp_path / "a", *command, "--out", str(whole)):
+        assert process.wait() == 0, process.said
+    first, second = on_two_ranks(tmp_path / "b", *command, "--out", str(cut), kill=Kill("backward", 8))
+    assert second.wait() == -signal.SIGKILL
+    assert first.wait(60) not in (0, -signal.SIGKILL), first.said  # gloo notices a closed connection at once
+    assert latest_checkpoint(cut / "checkpoints") == checkpoint_path(cut / "checkpoints", 6)
+    # Asked by a signal to either of them, both stop after the same step.
+    first, second = on_two_ranks(tmp_path / "c", "resume", str(cut))
+    second.wait_for(lambda: bool(second.steps))
+    second.send(signal.SIGTERM)
+    codes = first.wait(), second.wait()
+    assert codes in ((143, 143), (0, 0)), first.said + second.said  # it may have been over already
+    assert first.steps == second.steps
+    if codes == (143, 143):
+        for process in on_two_ranks(tmp_path / "d", "resume", str(cut)):
+            assert process.wait() == 0, process.said
+    assert same_weights(whole, cut)
 
 
 def saved(folder: Path, *steps: int) -> None:

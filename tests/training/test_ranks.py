@@ -1,4 +1,4 @@
-"""Two processes with batch B give the parameter gradient of one process with batch 2B, for every loss."""
+"""R processes that hold a batch in parts give the parameter gradient of one that holds it all, for every loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +19,17 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from nearfar import losses
-from nearfar.training import gather
+from nearfar.losses import _proxy, _sharing, _tiles
+from nearfar.losses.adaptive import NEGATIVES
+from nearfar.losses.entropy import ESTIMATORS
+from nearfar.losses.polyview import VARIANTS
+from nearfar.training import Method, StepSampler, gather
+from nearfar.training.distributed import shared_losses
 from nearfar.training.run import read_metrics
 
 pytestmark = pytest.mark.ranks
 
-WORLD, ROWS, DIM = 2, 12, 6
+BATCH, DIM = 24, 6
 
 
 def _info_nce_queue(z: list[Tensor]) -> Tensor:
@@ -37,6 +44,20 @@ def _supervised(z: list[Tensor]) -> Tensor:
 def _swapped_prediction(z: list[Tensor]) -> Tensor:
     codes = [losses.sinkhorn(x, epsilon=0.5) for x in z[:2]]
     return losses.swapped_prediction(z, codes, temperature=0.3)
+
+
+def _sampled_multicrop(z: list[Tensor]) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return _sum(losses.relic_multicrop(z[:2], z[2:], temperature=0.3, alpha=2.0, num_negatives=5, generator=generator))
+
+
+def _dense(z: list[Tensor], negatives: str) -> Tensor:
+    g1, g2 = (x.view(len(x), 2, 3) for x in z[:2])  # two cells of three features
+    match = torch.eye(2, dtype=torch.bool).expand(len(g1), 2, 2)
+    generator = torch.Generator().manual_seed(4)
+    return losses.dense_nt_xent(
+        g1, g2, match, match, temperature=0.3, negatives=negatives, count=2, cross_view=True, generator=generator
+    )
 
 
 def _sum(terms: dict[str, Tensor]) -> Tensor:
@@ -59,6 +80,30 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "vicreg": lambda z: _sum(losses.vicreg(z[0], z[1])),
     "sigmoid_pair_loss": lambda z: losses.sigmoid_pair_loss(z[0], z[1], temperature=0.3, bias=-1.0),
     "swapped_prediction": _swapped_prediction,
+    "relic_multicrop": lambda z: _sum(losses.relic_multicrop(z[:2], z[2:], temperature=0.3, alpha=2.0)),
+    "relic_multicrop sampled": _sampled_multicrop,
+    **{
+        f"poly_view {variant}": lambda z, variant=variant: losses.poly_view(z, temperature=0.3, variant=variant)  # type: ignore[misc]
+        for variant in VARIANTS
+    },
+    **{
+        f"dense_nt_xent {negatives}": lambda z, negatives=negatives: _dense(z, negatives)  # type: ignore[misc]
+        for negatives in ("random", "all", "matched")
+    },
+    "cacr": lambda z: _sum(losses.cacr(z, tau_neg=2.0)),
+    **{
+        f"amcl {how}": lambda z, how=how: _sum(losses.amcl(*z, low=0.2, high=1.0, negatives=how))  # type: ignore[misc]
+        for how in NEGATIVES
+    },
+    "rotational_equivariance": lambda z: losses.rotational_equivariance(z[0], z[1], group_size=4),
+    **{
+        f"vmf_entropy {how}": lambda z, how=how: -losses.vmf_entropy(z[0], estimator=how)  # type: ignore[misc]
+        for how in ESTIMATORS
+    },
+    "vmf_reconstruction": lambda z: losses.vmf_reconstruction(z[0], z[1]),
+    "discrete_entropy": lambda z: losses.discrete_entropy(z[0].softmax(1)),
+    "discrete_reconstruction": lambda z: losses.discrete_reconstruction(z[0].softmax(1), z[1].softmax(1)),
+    "mixed_barlow_twins": lambda z: _sum(losses.mixed_barlow_twins(*z, 0.3, lambd=0.01, weight=4.0)),
     **{
         f"relic {mode}": lambda z, mode=mode: _sum(  # type: ignore[misc]
             losses.relic(*z, temperature=0.3, alpha=2.0, kl_mode=mode)
@@ -68,34 +113,117 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
 }
 
 
+# What no case above can prove: the loss is none of the embeddings of a batch, or has no gradient.
+WITHOUT_A_CASE = {
+    "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",
+    "normalized_entropy": "is a mean over pixels of predictions",
+    "feature_distance": "compares two maps of one image; nothing of other images enters",
+    "dense_correspondence": "finds positions, without gradient",
+    "pixel_consistency": "compares two maps of one image; nothing of other images enters",
+    "pixel_contrast": "compares two maps of one image; nothing of other images enters",
+    "prototype_contrast": "draws rows of each rank's own pixels, as the released code; only prototypes are global",
+    "relic_kl": "is a measurement without gradient",
+    "sinkhorn": "makes codes without gradient; swapped_prediction is tested with it",
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the global batch lies on the ranks, and whether they share the work of the losses."""
+
+    sizes: tuple[int, ...]
+    shared: bool
+
+    def __str__(self) -> str:
+        return f"{'+'.join(map(str, self.sizes))}{' shared' if self.shared else ''}"
+
+    def mine(self, rank: int, everything: Tensor) -> Tensor:
+        return everything.split(self.sizes, dim=1)[rank]
+
+
+SPLITS = {
+    2: [Split((12, 12), False), Split((12, 12), True), Split((5, 19), True)],
+    3: [Split((8, 8, 8), False), Split((8, 8, 8), True), Split((4, 13, 7), True)],
+}
+
+
 def _model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(8, 10), nn.Tanh(), nn.Linear(10, DIM)).double()
 
 
 def _inputs() -> Tensor:
-    return torch.randn(4, WORLD * ROWS, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return torch.randn(4, BATCH, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 def _gradient(name: str, inputs: Tensor) -> Tensor:
+    """The parameter gradient, and the value of the loss behind it."""
     model = _model()
-    views = [*gather(*(model(x) for x in inputs))]
-    CASES[name](views).backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    with shared_losses():
+        value = CASES[name]([*gather(*(model(x) for x in inputs))])
+    value.backward()
+    return torch.cat([*(p.grad.flatten() for p in model.parameters() if p.grad is not None), value.detach().view(1)])
 
 
-def _worker(rank: int, port: int, out: str) -> None:
+def share_small_matrices() -> None:
+    """Let this process share matrices of a dozen rows too, cut into tiny tiles."""
+    _sharing.LEAST_ENTRIES = {"cpu": 0}
+    _tiles.SINGLE_TILE_ENTRIES, _tiles.TILE = 0, {"cpu": (3, 5)}
+    _proxy.BLOCK_ENTRIES, _proxy.LEAST_ROWS = {"cpu": 0}, 2
+
+
+class _Pairs(Method):
+    """SimCLR without images: the smallest method that gathers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(8, DIM)
+
+    def loss(self, views: Tensor) -> Tensor:
+        return losses.nt_xent(*self.gather(*(self.encoder(view) for view in views)), temperature=0.3)
+
+    def log_dict(self, *args: Any, **kwargs: Any) -> None:
+        """There is no trainer to log to."""
+
+
+def _messages_of_a_training_step(inputs: Tensor) -> list[tuple[str, int]]:
+    """Name and bytes sent by this rank of every message, before parameter gradients are averaged."""
+    sent: list[tuple[str, int]] = []
+    gathers, reduces = dist.all_gather, dist.all_reduce
+
+    def all_gather(parts: list[Tensor], x: Tensor) -> None:
+        sent.append(("gather", x.nbytes))
+        gathers(parts, x)
+
+    def all_reduce(x: Tensor, op: Any = dist.ReduceOp.SUM) -> None:
+        if op != dist.ReduceOp.MIN:  # the check that the loss is finite everywhere
+            sent.append(("reduce", x.nbytes))
+        reduces(x, op)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dist, "all_gather", all_gather)
+        patch.setattr(dist, "all_reduce", all_reduce)
+        _Pairs().double().training_step(inputs[:2], 0).backward()
+        one_process_alone = losses.nt_xent(*inputs[:2], temperature=0.3)
+    assert torch.isfinite(one_process_alone)
+    return sent
+
+
+def _worker(rank: int, world: int, port: int, out: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=WORLD)
-    mine = _inputs()[:, rank * ROWS : (rank + 1) * ROWS]
+    dist.init_process_group("gloo", rank=rank, world_size=world)
     found = {}
-    for name in CASES:
-        gradient = _gradient(name, mine)
-        dist.all_reduce(gradient)
-        found[name] = gradient / WORLD  # what DistributedDataParallel does
+    for split in sorted(SPLITS[world], key=lambda split: split.shared):
+        if split.shared:
+            share_small_matrices()
+        for name in CASES:
+            gradient = _gradient(name, split.mine(rank, _inputs()))
+            dist.all_reduce(gradient)
+            found[f"{split} {name}"] = gradient / world  # what DistributedDataParallel does
+    messages = _messages_of_a_training_step(SPLITS[world][0].mine(rank, _inputs()))
     if rank == 0:
-        torch.save(found, out)
+        torch.save({**found, "messages": messages}, out)
     dist.destroy_process_group()
 
 
@@ -106,28 +234,54 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def on_two_ranks(tmp_path_factory) -> dict[str, Tensor]:
-    out = tmp_path_factory.mktemp("ranks") / "gradients.pt"
-    mp.spawn(_worker, (free_port(), str(out)), nprocs=WORLD)
-    return torch.load(Path(out), weights_only=True)
+def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("ranks")
+    for world in SPLITS:
+        mp.spawn(_worker, (world, free_port(), str(folder / f"{world}.pt")), nprocs=world)
+    return {world: torch.load(folder / f"{world}.pt", weights_only=True) for world in SPLITS}
 
 
+@pytest.mark.parametrize("split", [split for splits in SPLITS.values() for split in splits], ids=str)
 @pytest.mark.parametrize("name", CASES)
-def test_two_ranks_give_the_gradient_of_one(name: str, on_two_ranks: dict[str, Tensor]) -> None:
+def test_ranks_give_the_gradient_of_one(name: str, split: Split, on_ranks: dict[int, dict[str, Any]]) -> None:
     expected = _gradient(name, _inputs())
-    error = (on_two_ranks[name] - expected).norm() / expected.norm()
-    assert expected.norm() > 1e-6
-    assert error < 1e-5, f"relative error {error:.2e}"
+    found = on_ranks[len(split.sizes)][f"{split} {name}"]
+    assert expected[:-1].norm() > 1e-6
+    torch.testing.assert_close(found[-1], expected[-1], rtol=1e-10, atol=1e-12)
+    error = (found[:-1] - expected[:-1]).norm() / expected[:-1].norm()
+    assert error < 1e-9, f"relative error {error:.2e}"
+
+
+@pytest.mark.parametrize("world", SPLITS)
+def test_messages_of_a_training_step(world: int, on_ranks: dict[int, dict[str, Any]]) -> None:
+    both_views = BATCH * 2 * DIM * 8
+    assert on_ranks[world]["messages"] == [
+        ("gather", 8),  # how many rows each rank has
+        ("gather", both_views // world),
+        ("reduce", 16),  # fingerprints of the gathered embeddings
+        ("reduce", 2 * BATCH * 8),  # forward: a sum for every row
+        ("reduce", 2 * BATCH * 8),  # backward: a gradient for every row
+        ("reduce", both_views),
+    ]
 
 
 def test_every_loss_of_embeddings_is_tested_here() -> None:
-    elsewhere = {"feature_distance", "relic_kl", "relic_multicrop", "sinkhorn"}
     covered = {name.split()[0] for name in CASES}
-    assert set(losses.__all__) - elsewhere == covered
+    missing = set(losses.__all__) - covered - set(WITHOUT_A_CASE)
+    assert not missing, f"give {sorted(missing)} a case in CASES, or a reason in WITHOUT_A_CASE"
+    assert covered | set(WITHOUT_A_CASE) <= set(losses.__all__)
+
+
+def test_every_rank_gets_equally_many_rows_or_the_run_is_refused() -> None:
+    for size in (3, 10, 23):
+        batches = [[*StepSampler(size, 9, 5, seed=0, rank=rank, world_size=3)] for rank in range(3)]
+        assert {len(batch) for of_rank in batches for batch in of_rank} == {min(9, size) // 3}
+    with pytest.raises(ValueError, match="2 examples cannot be shared among 3 ranks"):
+        StepSampler(2, 9, 5, seed=0, world_size=3)
 
 
 def test_the_same_command_trains_on_two_processes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(WORLD)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-port", str(free_port()), "-m", "nearfar", "train", "simclr", "--out", str(tmp_path / "run")]
     command += ["--steps", "4", "--batch-size", "32", "--size", "16", "--projection-hidden", "16"]
     found = subprocess.run(
