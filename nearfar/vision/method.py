@@ -17,11 +17,15 @@ from nearfar.vision.views import Recipe, recipe_pair
 class ImageBatch(NamedTuple):
     """Raw images (N, 3, H, W) uint8 and their positions in the collection (N,) int64.
 
-    Where the data has several pictures of each thing, images are (N, K, 3, H, W).
+    Where the data has several pictures of each thing, images are (N, K, 3, H, W). Pictures of several sizes lie in
+    the upper left corners of the images; ``sizes`` (N, 2) are then their heights and widths, ``side`` that of views
+    whose recipe names none, and :func:`random_view` keeps to them.
     """
 
     images: Tensor
     rows: Tensor
+    sizes: Tensor | None = None
+    side: int | None = None
 
 
 class ImageMethod(Method):
@@ -55,11 +59,21 @@ class ImageMethod(Method):
     def views(self, batch: ImageBatch) -> tuple[Tensor, ...]:
         """Float views (N, 3, size, size) in [0, 1], one per recipe, of different pictures where there are several."""
         pictures = different_pictures(batch.images, len(self.recipes), self.generator)
-        return tuple(recipe(images, self.generator) for recipe, images in zip(self.recipes, pictures, strict=True))
+        return tuple(
+            random_view(recipe, batch._replace(images=images), self.generator)
+            for recipe, images in zip(self.recipes, pictures, strict=True)
+        )
 
     def encode(self, batch: Any) -> Tensor:
         images = batch.images if isinstance(batch, ImageBatch) else batch
         return self.encoder(images[:, 0] if images.ndim == 5 else images)
+
+
+def random_view(recipe: Recipe, batch: ImageBatch, generator: torch.Generator) -> Tensor:
+    """One random view of each image, of the part of it that its picture fills."""
+    if batch.side is not None and recipe.size is None:
+        recipe = recipe.with_(size=batch.side)
+    return recipe(batch.images, generator, sizes=batch.sizes)
 
 
 def different_pictures(images: Tensor, count: int, generator: torch.Generator) -> list[Tensor]:

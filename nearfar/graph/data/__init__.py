@@ -8,8 +8,12 @@ import numpy as np
 
 from nearfar.graph.data.node_graph import NodeGraph
 from nearfar.training import Data
+from nearfar.training.archives import read_npz
 
 __all__ = ["EMBEDDED", "NodeGraph", "load"]
+
+# Cells of the dense feature matrix that a sparse one may claim: 40 GB.
+MOST_FEATURES = 1e10
 
 EMBEDDED = {"citation": "a generated citation-like graph with noisy word features and seven topics"}
 
@@ -37,9 +41,11 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
         )
     if path.suffix != ".npz":
         raise ValueError(f"{path} is no graph this reads; accepted is .npz with x, edge_index and perhaps y")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    return NodeGraph(_features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem)
+    arrays = read_npz(path)
+    try:
+        return NodeGraph(_features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem)
+    except (ValueError, TypeError) as error:
+        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 
 
 def _features(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
@@ -50,8 +56,14 @@ def _features(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
         raise ValueError(f"{path} has no node features: it holds {', '.join(arrays)}; expected x, or x_data and kin")
     from scipy.sparse import csr_matrix
 
-    data, indices, indptr, shape = parts
-    return csr_matrix((data, indices, indptr), tuple(shape)).toarray()  # type: ignore[arg-type]
+    data, indices, indptr, shape = (part for part in parts if part is not None)
+    if np.size(shape) != 2 or np.prod(np.asarray(shape, dtype=np.float64)) > MOST_FEATURES:
+        raise ValueError(
+            f"x_shape is {np.ravel(shape).tolist()}; expected two numbers of up to {MOST_FEATURES:.0e} cells"
+        )
+    matrix = csr_matrix((data, indices, indptr), tuple(shape))
+    matrix.check_format(full_check=True)  # indices out of range would be written into foreign memory
+    return matrix.toarray()
 
 
 def _edges(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
@@ -60,4 +72,6 @@ def _edges(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
     if "edges" not in arrays:
         raise ValueError(f"{path} has no edges: it holds {', '.join(arrays)}; expected edge_index or edges")
     once = arrays["edges"]
+    if once.ndim != 2 or len(once) != 2:
+        raise ValueError(f"edges must have shape (2, E), got {once.shape}")
     return np.concatenate([once, once[::-1]], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,18 +13,35 @@ from nearfar.graph.extra import torch_geometric
 from nearfar.training import Data
 
 
+def _simple(edge_index: np.ndarray, nodes: int) -> np.ndarray:
+    """The edges without repetitions and loops, in their order."""
+    loops = edge_index[0] == edge_index[1]
+    first = np.zeros(len(loops), dtype=bool)
+    first[np.unique(edge_index[0] * nodes + edge_index[1], return_index=True)[1]] = True
+    kept = first & ~loops
+    if kept.all():
+        return edge_index
+    warnings.warn(
+        f"{int(loops.sum())} loops from a node to itself and {int((~first & ~loops).sum())} repeated edges of "
+        f"{len(kept)} edges were left out",
+        stacklevel=3,
+    )
+    return np.ascontiguousarray(edge_index[:, kept])
+
+
 class NodeGraph(Data):
     """A graph with node features; one training step sees all of it.
 
     Args:
         x: (N, F) node features, finite; rows are scaled to sum 1 (as GRACE does) when ``normalize``.
-        edge_index: (2, E) node numbers, both directions of an undirected edge.
+        edge_index: (2, E) node numbers, both directions of an undirected edge. Edges that are named again and loops
+            from a node to itself are left out with a warning; nodes without edges are kept.
         y: (N,) labels or ``None``.
         name: what to call the graph.
         normalize: divide each feature row by its sum.
 
     Raises:
-        ValueError: shapes that do not fit, node numbers out of range, NaN or infinite features.
+        ValueError: shapes or types that do not fit, node numbers out of range, NaN or infinite features, no nodes.
     """
 
     def __init__(
@@ -35,9 +53,19 @@ class NodeGraph(Data):
         name: str = "graph",
         normalize: bool = True,
     ) -> None:
-        x, edge_index = np.asarray(x, dtype=np.float32), np.asarray(edge_index, dtype=np.int64)
+        x, edge_index = np.asarray(x), np.asarray(edge_index)
+        if x.dtype.kind not in "biuf" or (edge_index.dtype.kind not in "iu" and edge_index.size):
+            raise ValueError(
+                f"features x must be numbers and edge_index whole numbers, got {x.dtype} and {edge_index.dtype}"
+            )
         if x.ndim != 2 or edge_index.ndim != 2 or edge_index.shape[0] != 2:
             raise ValueError(f"expected x (N, F) and edge_index (2, E), got {x.shape} and {edge_index.shape}")
+        if 0 in x.shape:
+            raise ValueError(
+                f"the graph has {x.shape[0]} nodes with {x.shape[1]} features; at least one of each is needed"
+            )
+        with np.errstate(over="ignore"):
+            x, edge_index = x.astype(np.float32), edge_index.astype(np.int64)
         if not np.isfinite(x).all():
             rows = np.unique(np.nonzero(~np.isfinite(x))[0])
             raise ValueError(f"features of {len(rows)} nodes are NaN or infinite, the first is node {rows[0]}")
@@ -45,14 +73,18 @@ class NodeGraph(Data):
             raise ValueError(
                 f"edge_index names nodes {edge_index.min()} to {edge_index.max()} of a graph of {len(x)} nodes"
             )
-        if y is not None and len(y) != len(x):
-            raise ValueError(f"y has {len(y)} labels for {len(x)} nodes")
+        labels = None if y is None else np.asarray(y)
+        if labels is not None and len(labels.reshape(-1)) != len(x):
+            raise ValueError(f"y has {labels.size} labels for {len(x)} nodes")
+        if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "biufU"):
+            raise ValueError(f"y must be one number or name per node, got {labels.dtype} of shape {labels.shape}")
+        edge_index = _simple(edge_index, len(x))
         if normalize:
             sums = x.sum(1, keepdims=True)
             x = np.divide(x, sums, out=np.zeros_like(x), where=sums > 0)
         geometric = torch_geometric()
         self.graph = geometric.data.Data(x=torch.from_numpy(x), edge_index=torch.from_numpy(edge_index))
-        self.labels = None if y is None else np.asarray(y)
+        self.labels = labels
         self.name = name
 
     def __len__(self) -> int:

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.training import Data
-from nearfar.vision.data import ImageArray
-from nearfar.vision.data.published import parquet
+from nearfar.training.archives import read_npz
+from nearfar.training.skipped import Skipped
+from nearfar.training.tables import TABLES, labels_of, read_table, why_no_text
+from nearfar.vision.data.decode import PictureError, quiet, square
+from nearfar.vision.data.published import read_parquet
 
 __all__ = ["EMBEDDED", "CaptionedImages", "load"]
+
+CAPTIONS = ("caption", "text", "sentence")
+FILES = ("image", "file", "filename", "file_name", "path", "filepath")
 
 EMBEDDED = {"shape-scenes": "drawn scenes of coloured shapes with captions; 12 of 48 combinations held out"}
 
 
-def load(data: str | Path | Data | None = None, *, size: int | None = None, examples: int = 6000) -> Data:
+def load(
+    data: str | Path | Data | None = None,
+    *,
+    size: int | None = None,
+    examples: int = 6000,
+    strict: bool = False,
+    max_bad: float = 0.1,
+) -> Data:
     """Captioned images from wherever they are.
 
     Args:
-        data: a ``.parquet`` table with a column of encoded images and a column ``caption`` (or ``text``), an
-            ``.npz`` file with ``images`` and ``captions``, or an embedded name; ``shape-scenes`` when nothing
-            is given.
+        data: a ``.parquet`` table with a column of encoded images and a column ``caption`` (or ``text``), a ``.csv``,
+            ``.tsv``, ``.json`` or ``.jsonl`` table with a column ``image`` (or ``file``, ``filename``, ``path``) of
+            files, relative to its own folder, and such a column of captions, an ``.npz`` file with ``images`` and
+            ``captions``, or an embedded name; ``shape-scenes`` when nothing is given.
         size: side in pixels; 32 for embedded sets, 96 for tables.
         examples: number of scenes that embedded sets generate for training.
+        strict: stop at the first pair that cannot be used, instead of leaving it out and listing it.
+        max_bad: largest share of pairs that may lack a readable picture or a caption, in [0, 1]; more stop the run.
     """
     if isinstance(data, Data):
         return data
@@ -36,25 +53,69 @@ def load(data: str | Path | Data | None = None, *, size: int | None = None, exam
             f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
         )
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            if "images" not in file or "captions" not in file:
-                raise ValueError(f"{path} holds {', '.join(file.files)}; expected images and captions")
-            return CaptionedImages(file["images"], file["captions"].tolist(), name=path.stem)
+        arrays = read_npz(path)
+        if "images" not in arrays or "captions" not in arrays:
+            raise ValueError(f"{path} holds {', '.join(arrays)}; expected images and captions")
+        try:
+            return CaptionedImages(arrays["images"], np.ravel(arrays["captions"]).tolist(), name=path.stem)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     if path.suffix in (".parquet", ".pq"):
-        return _table(path, size or 96)
-    raise ValueError(f"{path} is no collection of captioned images this reads; accepted are .parquet and .npz")
+        return _parquet(path, size or 96, strict=strict, max_bad=max_bad)
+    if path.suffix in TABLES:
+        return _files(path, size or 96, strict=strict, max_bad=max_bad)
+    raise ValueError(f"{path} is no collection of captioned images this reads; accepted are .npz, {', '.join(TABLES)}")
 
 
-def _table(path: Path, size: int) -> CaptionedImages:
+def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = pq.read_schema(path).names
-    column = next((n for n in ("caption", "text", "sentence") if n in names), None)
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+    column = next((n for n in CAPTIONS if n in names), None)
     if column is None:
         raise ValueError(f"{path} has no column of captions: its columns are {', '.join(names)}")
-    images: ImageArray = parquet(path, size)
-    captions = pq.read_table(path, columns=[column]).column(column).to_pylist()
-    return CaptionedImages(images.images, captions, images.labels, name=path.stem)
+    images, rows, table, skipped = read_parquet(path, size, text=column, **checks)
+    captions = table.column(column).take(rows).to_pylist()
+    label = next((n for n in ("label", "labels", "class", "target") if n in names), None)
+    labels = labels_of(None if label is None else table.column(label).take(rows).to_pylist())
+    return CaptionedImages(images, captions, labels, name=path.stem, skipped=skipped)
+
+
+def _files(path: Path, size: int, **checks: Any) -> CaptionedImages:
+    table = read_table(path)
+    captions, files = table.first(*CAPTIONS), table.first(*FILES)
+    if captions is None or files is None:
+        raise ValueError(
+            f"{path} has the columns {', '.join(table.columns)}; expected one of {', '.join(CAPTIONS)} and one of "
+            f"{', '.join(FILES)}"
+        )
+    images: list[np.ndarray] = []
+
+    def why(row: int) -> str:
+        if reason := why_no_text(captions[row]):
+            return reason
+        if why_no_text(files[row]):
+            return "it names no picture"
+        try:
+            images.append(square(path.parent / files[row], size))
+        except PictureError as error:
+            return f"{files[row]}: {error}"
+        return ""
+
+    with quiet():
+        kept = table.without(why)
+    skipped = Skipped(len(kept.places) + len(kept.bad), kind="pairs", **checks)
+    if not images:
+        raise ValueError(f"{path} holds no pair of a picture and a caption; {': '.join(kept.bad[0])}")
+    skipped.set_aside(kept.bad, str(path))
+    found = kept.first(*CAPTIONS)
+    assert found is not None
+    labels = labels_of(kept.first("label", "labels", "class", "target"))
+    return CaptionedImages(np.stack(images), found, labels, name=path.stem, skipped=skipped)
 
 
 def _scenes(size: int, examples: int) -> CaptionedImages:

@@ -9,6 +9,8 @@ import torch
 
 from nearfar.multimodal.method import PairBatch
 from nearfar.training import Data
+from nearfar.training.skipped import Skipped
+from nearfar.training.tables import why_no_text
 from nearfar.vision.data import ImageArray
 
 
@@ -23,6 +25,11 @@ class CaptionedImages(ImageArray):
         splits: held-out sets by name.
         classes: sentences that describe each label, by label, for zero-shot classification.
         gallery: whether every caption has exactly one right image, so that retrieval is measured on this set.
+        skipped: what the source of the pairs held besides.
+
+    Raises:
+        ValueError: images or labels that :class:`nearfar.vision.data.ImageArray` refuses; captions that are no text,
+            or not one per image.
     """
 
     def __init__(
@@ -35,11 +42,16 @@ class CaptionedImages(ImageArray):
         splits: Mapping[str, Data] | None = None,
         classes: Mapping[int, Sequence[str]] | None = None,
         gallery: bool = False,
+        skipped: Skipped | None = None,
     ) -> None:
         super().__init__(images, labels, name=name, splits=splits)
         if len(captions) != len(self.images):
             raise ValueError(f"captions has {len(captions)} entries for {len(self.images)} images")
         self.captions = [*captions]
+        for row, caption in enumerate(self.captions):
+            if reason := why_no_text(caption):
+                raise ValueError(f"caption {row}: {reason}")
+        self.skipped = skipped
         self.classes = dict(classes or {})
         self.gallery = gallery
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data
+from nearfar.training.skipped import Skipped
+from nearfar.training.tables import TABLES, Table, labels_of, read_lines, read_table, why_no_text
 
 __all__ = ["EMBEDDED", "Sentences", "load"]
+
+COLUMNS = ("sentence", "text", "anchor", "premise", "sentence1")
+POSITIVES, NEGATIVES = ("positive", "entailment"), ("negative", "contradiction")
 
 EMBEDDED = {
     "grammar": "sentences from a grammar with synonyms, paraphrases and negation, meaning known",
@@ -20,15 +21,24 @@ EMBEDDED = {
 }
 
 
-def load(data: str | Path | Sequence[str] | Data | None = None, *, examples: int = 8000) -> Data:
+def load(
+    data: str | Path | Sequence[str] | Data | None = None,
+    *,
+    examples: int = 8000,
+    strict: bool = False,
+    max_bad: float = 0.1,
+) -> Data:
     """Sentences from wherever they are.
 
     Args:
-        data: a ``.txt`` file with a sentence per line, a ``.parquet``, ``.csv`` or ``.tsv`` table, a list of
-            strings, or an embedded name; ``grammar`` when nothing is given. Of a table the column ``sentence``
-            (or ``text``, ``anchor``, ``premise``) is read, with ``positive``/``entailment``,
+        data: a ``.txt`` file with a sentence per line, a ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``
+            table, a list of strings, or an embedded name; ``grammar`` when nothing is given. Of a table the column
+            ``sentence`` (or ``text``, ``anchor``, ``premise``) is read, with ``positive``/``entailment``,
             ``negative``/``contradiction`` and ``label`` where present.
         examples: number of sentences that embedded sets generate.
+        strict: stop at the first line or row that cannot be used, instead of leaving it out and listing it. Empty
+            lines are no sentences and count nowhere; equal sentences are kept.
+        max_bad: largest share of lines or rows that may be unusable, in [0, 1]; more stop the run.
     """
     if isinstance(data, Data):
         return data
@@ -41,50 +51,34 @@ def load(data: str | Path | Sequence[str] | Data | None = None, *, examples: int
         raise FileNotFoundError(
             f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
         )
-    if path.suffix in (".parquet", ".pq", ".csv", ".tsv"):
-        return _table(path)
-    return _lines(path)
-
-
-def _lines(path: Path) -> Sentences:
-    raw = path.read_bytes()
-    text = raw.decode("utf-8", errors="replace")
-    if "\ufffd" in text and b"\xef\xbf\xbd" not in raw:
-        warnings.warn(f"{path} is not valid UTF-8 everywhere; unreadable bytes became U+FFFD")
-    lines = [line.strip() for line in text.splitlines()]
-    kept = [line for line in lines if line]
-    if not kept:
-        raise ValueError(f"{path} holds no sentence: every line is empty")
-    return Sentences(kept, name=path.stem)
-
-
-def _table(path: Path) -> Sentences:
-    import pyarrow.csv as csv
-    import pyarrow.parquet as pq
-
-    if path.suffix in (".parquet", ".pq"):
-        table = pq.read_table(path)
-    else:
-        table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ","))
-    columns: dict[str, Any] = {name.lower(): table.column(name).to_pylist() for name in table.column_names}
-
-    def first(*names: str) -> Any:
-        return next((columns[n] for n in names if n in columns), None)
-
-    sentences = first("sentence", "text", "anchor", "premise", "sentence1")
-    if sentences is None:
-        raise ValueError(
-            f"{path} has no column of sentences: its columns are {', '.join(columns)}; expected sentence, text, "
-            "anchor or premise"
-        )
-    labels = first("label", "labels", "intent", "class")
+    table = _sentences(path) if path.suffix.lower() in TABLES else read_lines(path)
+    skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="sentences")
+    skipped.set_aside(table.bad, str(path))
+    if not table.places:
+        raise ValueError(f"{path} holds no sentence: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}")
+    sentences = table.first(*COLUMNS)
+    assert sentences is not None
     return Sentences(
         sentences,
-        None if labels is None else np.asarray(labels),
-        positives=first("positive", "entailment"),
-        negatives=first("negative", "contradiction"),
+        labels_of(table.first("label", "labels", "intent", "class")),
+        positives=table.first(*POSITIVES),
+        negatives=table.first(*NEGATIVES),
         name=path.stem,
+        skipped=skipped,
     )
+
+
+def _sentences(path: Path) -> Table:
+    """The rows of a table that have a sentence, and partners where the table has them."""
+    table = read_table(path)
+    sentences = table.first(*COLUMNS)
+    if sentences is None:
+        raise ValueError(
+            f"{path} has no column of sentences: its columns are {', '.join(table.columns)}; expected sentence, text, "
+            "anchor or premise"
+        )
+    texts = [column for column in (sentences, table.first(*POSITIVES), table.first(*NEGATIVES)) if column is not None]
+    return table.without(lambda row: next(filter(None, (why_no_text(column[row]) for column in texts)), ""))
 
 
 def _grammar(name: str, examples: int) -> Sentences:

@@ -9,6 +9,7 @@ import torch
 
 from nearfar.text.method import TextBatch
 from nearfar.training import Data
+from nearfar.training.skipped import Skipped
 
 
 class Sentences(Data):
@@ -21,6 +22,7 @@ class Sentences(Data):
         pairs: ``(a, b, gold)`` with gold similarities, for evaluation by rank correlation, or ``None``.
         name: what to call the set.
         splits: held-out sets by name.
+        skipped: what the source of the sentences held besides.
 
     Raises:
         TypeError: something that is not a string. ValueError: lengths that differ.
@@ -36,6 +38,7 @@ class Sentences(Data):
         pairs: tuple[Sequence[str], Sequence[str], np.ndarray] | None = None,
         name: str = "sentences",
         splits: Mapping[str, Data] | None = None,
+        skipped: Skipped | None = None,
     ) -> None:
         self.sentences = [*sentences]
         for position, sentence in enumerate(self.sentences):
@@ -46,7 +49,7 @@ class Sentences(Data):
                 raise ValueError(f"{what} has {len(values)} entries for {len(self.sentences)} sentences")
         self.labels = None if labels is None else np.asarray(labels)
         self.positives, self.negatives, self.pairs = positives, negatives, pairs
-        self.name = name
+        self.name, self.skipped = name, skipped
         self._splits = dict(splits or {})
 
     def __len__(self) -> int:

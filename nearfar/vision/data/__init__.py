@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
 from nearfar.vision.data.folder import ImageFolder
+from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.published import cifar, npz, parquet
 
-__all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "load"]
+__all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "Inflated", "load"]
 
 EMBEDDED = {
     "styled-digits": "real handwriting (scikit-learn's digits), each digit in eight styles; other styles held out",
     "digits": "the same handwriting, white on black, without styles",
+    "inflated-digits": "300 styled digits, and 3,000 imitations of them by a small generator for training",
 }
 
 STYLES_PER_DIGIT = 8
 
 
-def load(data: str | Path | np.ndarray | Data | None = None, *, size: int | None = None) -> Data:
+def load(
+    data: str | Path | np.ndarray | Data | None = None,
+    *,
+    size: int | None = None,
+    strict: bool = False,
+    max_bad: float = 0.1,
+    verify: bool = False,
+) -> Data:
     """Images from wherever they are.
 
     Args:
@@ -30,6 +40,9 @@ def load(data: str | Path | np.ndarray | Data | None = None, *, size: int | None
             parquet files, an array, or an embedded name; ``styled-digits`` when nothing is given.
         size: side in pixels to which pictures are brought; embedded sets default to 16, folders and parquet
             files to 96, arrays keep their own.
+        strict: stop at the first picture that cannot be read, instead of leaving it out and listing it.
+        max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
+        verify: decode every file of a folder before the start; without, a few kilobytes of each are looked at.
     """
     if isinstance(data, Data):
         return data
@@ -46,32 +59,38 @@ def load(data: str | Path | np.ndarray | Data | None = None, *, size: int | None
         if any(path.glob("data_batch_[0-9]*")) or ((path / "train").is_file() and (path / "meta").is_file()):
             return cifar(path)
         if any(path.glob("*.parquet")):
-            return parquet(path, size or 96)
-        return _folder(path, size or 96)
+            return parquet(path, size or 96, strict=strict, max_bad=max_bad)
+        return _folder(path, size or 96, strict=strict, max_bad=max_bad, verify=verify)
     if path.suffix == ".npz":
         return npz(path)
     if path.suffix in (".parquet", ".pq"):
-        return parquet(path, size or 96)
+        return parquet(path, size or 96, strict=strict, max_bad=max_bad)
     raise ValueError(
         f"{path} is no image collection this reads; accepted are a folder of pictures, a CIFAR folder, .npz, .parquet"
     )
 
 
-def _folder(path: Path, size: int) -> Data:
-    train = path / "train"
-    if not train.is_dir():
-        return ImageFolder(path, size)
-    held_out = {n: ImageFolder(path / n, size) for n in ("test", "val") if (path / n).is_dir()}
-    return ImageFolder(train, size, splits=held_out)
+def _folder(path: Path, size: int, **checks: Any) -> Data:
+    if not (path / "train").is_dir():
+        return ImageFolder(path, size, **checks)
+
+    def part(name: str, **splits: Any) -> ImageFolder:
+        return ImageFolder(path / name, size, folder=name, **checks, **splits)
+
+    return part("train", splits={name: part(name) for name in ("test", "val") if (path / name).is_dir()})
 
 
-def _digits(name: str, size: int) -> ImageArray:
+def _digits(name: str, size: int) -> Data:
     from nearfar.vision.data.styled_digits import styled_digits
 
     def images(split: str, styles: str, seed: int) -> ImageArray:
         pixels, labels, ids = styled_digits(split, styles, size=size, seed=seed)
         return ImageArray(pixels, labels, ids=ids, name=f"{name}, {styles} styles")
 
+    if name == "inflated-digits":
+        from nearfar.vision.data.inflated import inflated_digits
+
+        return inflated_digits(size)
     if name == "digits":
         train = images("train", "clean", 0)
         return ImageArray(train.images, train.labels, name=name, splits={"test": images("test", "clean", 1)})

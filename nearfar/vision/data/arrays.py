@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nearfar.training import Data
+from nearfar.training.skipped import Skipped
 from nearfar.vision.method import ImageBatch
 
 
@@ -23,8 +24,10 @@ class ImageArray(Data):
         splits: held-out sets by name.
 
     Raises:
-        ValueError: shapes or value ranges that are not images; labels or ids of another length.
+        ValueError: shapes, types or value ranges that are not images; labels or ids of another length.
     """
+
+    skipped: Skipped | None = None
 
     def __init__(
         self,
@@ -41,6 +44,10 @@ class ImageArray(Data):
             if values is not None and len(values) != len(self.images):
                 raise ValueError(f"{what} has {len(values)} entries for {len(self.images)} images")
         self.labels = None if labels is None else np.asarray(labels)
+        if self.labels is not None and (self.labels.ndim != 1 or self.labels.dtype.kind not in "biufU"):
+            raise ValueError(
+                f"labels must be one number or name per image, got {self.labels.dtype} of shape {self.labels.shape}"
+            )
         self._ids = np.arange(len(self.images)) if ids is None else np.asarray(ids)
         self._splits = dict(splits or {})
 
@@ -102,6 +109,8 @@ def as_images(images: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"images must have shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 colours; got {images.shape}"
         )
+    if images.dtype.kind not in "uifb":
+        raise ValueError(f"images must be numbers: uint8 in [0, 255] or floats in [0, 1]; got {images.dtype}")
     if np.issubdtype(images.dtype, np.floating):
         if images.size and (not np.isfinite(images).all() or images.min() < 0 or images.max() > 1):
             raise ValueError(

@@ -3,42 +3,60 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 
 from nearfar.training import Data
+from nearfar.training.skipped import BadDataError, Skipped, plain
+from nearfar.vision.data.decode import PictureError, decode, quiet, square, to_square, why_unreadable
 from nearfar.vision.method import ImageBatch
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-MAX_PIXELS = 512_000_000
+# Random crops come from pictures whose shorter side is from 9/8 to 9/4 of ``size`` where the file has as many
+# pixels. Powers of two are enough to get there, which JPEG decodes at once; 224 keeps ImageNet's usual 500 x 375.
+LEAST = 9 / 8
+# Longest side of these, as a multiple of ``size``: one panorama must not widen its whole batch. Those longer than
+# three times their height may lose the ends.
+MOST = 27 / 8
+# Files looked at by one thread at a time.
+CHUNK = 512
 
 
 class ImageFolder(Data):
-    """Pictures below a folder, decoded when they are needed and brought to one square size.
+    """Pictures below a folder, decoded when they are needed.
 
-    Each picture is turned upright (EXIF), made RGB (transparent areas become white, palettes and CMYK are
-    converted, 16-bit is scaled, the first frame of an animation is taken), scaled so that its shorter side is
-    ``size``, and cut at the centre. Random crops are then drawn from that square.
+    Each picture is turned upright (EXIF) and made RGB (transparent areas become white, palettes and CMYK are
+    converted, 16-bit is scaled, the first frame of an animation is taken). Training crops are drawn from the whole
+    picture (:meth:`training_batch`); evaluation and embedding see its central square at ``size`` (:meth:`batch`).
 
     Labels are the names of the folders that directly hold the pictures, when there are at least two such
-    folders; otherwise there are none. Files that are not pictures or cannot be decoded are left out and listed
-    in :attr:`skipped`.
+    folders; otherwise there are none.
+
+    **Unreadable files.** At the start every file's kind, header, claimed size and end are looked at, a few
+    kilobytes of each, and whatever looks odd is decoded; files that fail are left out, and the rest gives the same
+    batches as a folder without them. Damage inside a file whose end is there is met when the file is first
+    decoded. In training the next readable example that is not in the batch then stands in, in this step and
+    every later one, for any number of workers and after resuming; embedding leaves the row out. With ``verify``
+    every file is decoded at the start, and nothing is left to find. :attr:`skipped` has the reasons.
 
     Args:
         root: the folder; links to files are followed, links to folders are not.
-        size: side of the squares, in pixels.
+        size: side of the squares, and of views whose recipe names no size, in pixels.
         files: the picture files, found below ``root`` when not given.
         splits: held-out sets by name.
+        strict: the first unreadable file is an error.
+        max_bad: largest share of unreadable files, in [0, 1]; more are an error.
+        verify: decode every file at the start.
+        folder: name of the part, such as ``train``, where several have one list of skipped files.
 
     Raises:
         FileNotFoundError: no such folder. ValueError: no readable picture in it.
+        BadDataError: ``strict`` or ``max_bad`` does not allow what was found, here or while training.
     """
 
     def __init__(
@@ -48,6 +66,10 @@ class ImageFolder(Data):
         *,
         files: Iterable[Path] | None = None,
         splits: Mapping[str, Data] | None = None,
+        strict: bool = False,
+        max_bad: float = 0.1,
+        verify: bool = False,
+        folder: str = "",
     ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
@@ -57,84 +79,128 @@ class ImageFolder(Data):
         self.size = size
         self._splits = dict(splits or {})
         self.name = self.root.name
-        found = sorted(files if files is not None else _pictures(self.root))
-        with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) * 2)) as pool:
-            verdicts = list(pool.map(_why_unreadable, found))
-        self.skipped = {str(f.relative_to(self.root)): why for f, why in zip(found, verdicts, strict=True) if why}
-        self.files = [f for f, why in zip(found, verdicts, strict=True) if not why]
+        closed: dict[str, str] = {}
+        found = _pictures(self.root, closed) if files is None else [os.path.relpath(f, root) for f in files]
+        found.sort(key=lambda name: name.split(os.sep))
+        self.skipped = Skipped(len(found) + len(closed), strict=strict, max_bad=max_bad, folder=folder)
+        bad = dict(closed)
+        bad |= self._bad(found, _why_undecodable if verify else why_unreadable)
+        # Text only: a million of them are then small, and shared with loader workers.
+        self.files = [name for name in found if name not in bad]
         if not self.files:
+            first = next(iter(bad.items()), None)
             raise ValueError(
-                f"{root} holds no readable picture: {len(found)} files with the suffixes "
-                f"{', '.join(SUFFIXES)} were found and none could be decoded"
+                f"{root} holds no readable picture: {len(found)} files with the suffixes {', '.join(SUFFIXES)} were "
+                "found" + (f" and none could be decoded, the first: {plain(first[0])}: {first[1]}" if first else "")
             )
-        if self.skipped:
-            first, why = next(iter(self.skipped.items()))
-            warnings.warn(f"{len(self.skipped)} of {len(found)} files were left out, the first: {first}: {why}")
-        folders = [f.parent.relative_to(self.root).as_posix() for f in self.files]
+        self.skipped.set_aside(bad.items(), plain(str(root)))
+        folders = [plain(os.path.dirname(name)) or "." for name in self.files]
         self.labels = np.array(folders) if len(set(folders)) > 1 else None
 
     def __len__(self) -> int:
         return len(self.files)
 
     def batch(self, indices: np.ndarray) -> ImageBatch:
-        pixels = np.stack([square(self.files[i], self.size) for i in indices])
-        return ImageBatch(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.as_tensor(indices))
+        """Central squares (N, 3, size, size)."""
+        pixels, rows = self._read(indices, lambda path: square(path, self.size))
+        return ImageBatch(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.from_numpy(rows))
+
+    def training_batch(self, indices: np.ndarray) -> ImageBatch:
+        """Whole pictures in the upper left corners of (N, 3, H, W), with the ``sizes`` (N, 2) that they fill."""
+        least, most = max(round(LEAST * self.size), 1), max(round(MOST * self.size), 1)
+        pictures, rows = self._read(indices, lambda path: _middle(decode(path, least, most), most))
+        sizes = np.array([picture.shape[:2] for picture in pictures])
+        pixels = np.zeros((len(pictures), *sizes.max(0), 3), np.uint8)
+        for canvas, picture in zip(pixels, pictures, strict=True):
+            canvas[: picture.shape[0], : picture.shape[1]] = picture
+        whole = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return ImageBatch(whole, torch.from_numpy(rows), torch.from_numpy(sizes), self.size)
 
     def splits(self) -> Mapping[str, Data]:
         return self._splits
 
     @property
     def ids(self) -> np.ndarray:
-        return np.array([f.relative_to(self.root).as_posix() for f in self.files])
+        return np.array([plain(name) for name in self.files])
+
+    def readable(self, rows: np.ndarray) -> np.ndarray:
+        return np.array([plain(self.files[row]) not in self.skipped for row in rows], dtype=bool)
+
+    def _read(self, indices: np.ndarray, read: Callable[[str], np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Pictures, and the positions they are of: another's where a file turns out to be unreadable."""
+        wanted = [int(i) for i in indices]
+        threads = min(torch.get_num_threads(), len(wanted))
+
+        def attempt(row: int) -> np.ndarray | PictureError:
+            try:
+                return read(os.path.join(self.root, self.files[row]))
+            except PictureError as error:
+                return error
+
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                found = list(pool.map(attempt, wanted))
+        else:
+            found = [attempt(row) for row in wanted]
+        pictures, rows, taken = [], [], set(wanted)
+        for row, picture in zip(wanted, found, strict=True):
+            candidates = self._instead_of(row, taken)
+            while isinstance(picture, PictureError):
+                self.skipped.add(self.files[row], str(picture))
+                row = next(candidates)
+                picture = attempt(row)
+            taken.add(row)
+            pictures.append(picture)
+            rows.append(row)
+        return pictures, np.array(rows, dtype=np.int64)
+
+    def _instead_of(self, row: int, taken: set[int]) -> Iterator[int]:
+        """The examples after ``row``, first those that are not in the batch. What is readable is a property of the
+        files, so every process comes to the same one."""
+        for again in (False, True):
+            after = ((row + step) % len(self) for step in range(1, len(self)))
+            yield from (other for other in after if (other in taken) == again)
+        raise BadDataError(f"{self.root} holds no readable picture any more")
+
+    def _bad(self, names: list[str], why: Callable[[str], str]) -> dict[str, str]:
+        """The reason of every file that ``why`` objects to."""
+
+        def look(chunk: list[str]) -> list[tuple[str, str]]:
+            verdicts = [(name, why(os.path.join(self.root, name))) for name in chunk]
+            return [(name, reason) for name, reason in verdicts if reason]
+
+        names_left = iter(names)
+        chunks = iter(lambda: list(islice(names_left, CHUNK)), [])
+        with quiet(), ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+            return dict(pair for pairs in pool.map(look, chunks) for pair in pairs)
 
 
-def _pictures(root: Path) -> list[Path]:
+def _middle(picture: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` rows and columns of a picture."""
+    top, left = (max(side - most, 0) // 2 for side in picture.shape[:2])
+    return picture[top : top + most, left : left + most]
+
+
+def _pictures(root: Path, closed: dict[str, str]) -> list[str]:
+    """Names, relative to ``root``, of files that look like pictures; ``closed`` gets folders that cannot be listed."""
+
+    def note(error: OSError) -> None:
+        closed[os.path.relpath(error.filename, root)] = f"the folder cannot be listed: {error.strerror}"
+
     found = []
-    for folder, _, names in os.walk(root):
-        found += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
+    for folder, _, names in os.walk(root, onerror=note):
+        inside = os.path.relpath(folder, root)
+        prefix = "" if inside == "." else inside + os.sep
+        found += [prefix + n for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
     return found
 
 
-def _why_unreadable(path: Path) -> str:
+def _why_undecodable(path: str) -> str:
     try:
         decode(path)
-    except Exception as error:  # decoders raise anything on hostile bytes
-        return f"{type(error).__name__}: {error}"
+    except PictureError as error:
+        return str(error)
     return ""
 
 
-def decode(path: Path) -> np.ndarray:
-    """A picture file as (H, W, 3) uint8 RGB, upright."""
-    with Image.open(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"it claims {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
-        return to_rgb(image)
-
-
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """Any mode of picture as (H, W, 3) uint8 RGB, upright, transparency over white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode != "F" else max(float(values.max()), 1.0)
-        grey = np.clip(values / top * 255.0, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))
-
-
-def square(path: Path, size: int) -> np.ndarray:
-    """The picture's central square at ``size``; the shorter side is scaled to it."""
-    return to_square(decode(path), size)
-
-
-def to_square(image: np.ndarray, size: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    cut = np.ascontiguousarray(image[top : top + side, left : left + side])
-    if side == size:
-        return cut
-    return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
+__all__ = ["ImageFolder", "square", "to_square"]

@@ -111,18 +111,22 @@ def uniform(n: int, generator: torch.Generator, chunks: int) -> Tensor:
     return u[first]
 
 
-def random_boxes(u: Tensor, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]) -> Tensor:
-    """torchvision's random resized crop: boxes (N, 4) as top, left, height, width.
+def random_boxes(
+    u: Tensor, height: Tensor, width: Tensor, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """torchvision's random resized crop of images of ``height`` x ``width`` pixels (N,): boxes (N, 4) as top, left,
+    height, width.
 
     The share of the area is uniform in ``scale`` and the logarithm of the aspect ratio (width / height)
     uniform in that of ``ratio``, rounded to whole pixels. The first of ten tries that fits is taken, and the
     central crop of the whole image with its ratio clamped to ``ratio`` where none does.
     """
+    height, width = height.unsqueeze(1), width.unsqueeze(1)
     area = u[:, AREA] * (scale[1] - scale[0]) + scale[0]
     # Powers and conversions to integers, because torch's exp, sqrt and round use all threads from 2,048
     # numbers on, which costs more than it saves: milliseconds on a busy machine. A plain 0.5 becomes a root.
     root = torch.pow(math.sqrt(ratio[1] / ratio[0]), u[:, RATIO]) * math.sqrt(ratio[0])
-    side = torch.pow(area * float(height * width), torch.tensor(0.5))
+    side = torch.pow(area * (height * width), torch.tensor(0.5))
     widths, heights = (side * root + 0.5).long(), (side / root + 0.5).long()
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
     first = fits.to(torch.uint8).argmax(1, keepdim=True)
@@ -140,11 +144,10 @@ def corner(u: Tensor, room: Tensor) -> Tensor:
     return torch.minimum((u * (room + 1)).long(), room)
 
 
-def central_ratio_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int, int, int]:
+def central_ratio_box(
+    height: Tensor, width: Tensor, ratio: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The largest centred box whose width / height lies within ``ratio``."""
-    h, w = height, width
-    if width / height < ratio[0]:
-        h = max(min(round(width / ratio[0]), height), 1)
-    elif width / height > ratio[1]:
-        w = max(min(round(height * ratio[1]), width), 1)
+    h = torch.minimum(height, (width.double() / ratio[0]).round().long()).clamp_min(1)
+    w = torch.minimum(width, (height.double() * ratio[1]).round().long()).clamp_min(1)
     return (height - h) // 2, (width - w) // 2, h, w

@@ -106,8 +106,10 @@ class Recipe:
         """Height and width of the views of images of this size."""
         return (height, width) if self.size is None else (self.size, self.size)
 
-    def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> Draws:
+    def draw(self, n: int, height: int | Tensor, width: int | Tensor, generator: torch.Generator) -> Draws:
         """The random numbers for ``n`` images of ``height`` x ``width`` pixels, on the generator's device.
+
+        Images of several sizes lie in the upper left corners of one tensor and have (n,) heights and widths.
 
         Always takes the same amount from the generator, whatever the fields: recipes that start from the same
         state and share their crop fields take the same crops.
@@ -116,15 +118,14 @@ class Recipe:
             TypeError, ValueError: no generator; a size that is not positive.
         """
         whole("n", n, least=0)
-        whole("height", height, least=1)
-        whole("width", width, least=1)
         check_generator(generator)
+        sides = [_sides(name, side, n, generator.device) for name, side in (("height", height), ("width", width))]
         u = sampling.uniform(n, generator, int(self.batch_same))
         factors = order = None
         if self.jitters:
             factors, order = self._jitter(u)
         return Draws(
-            boxes=self._boxes(u, height, width),
+            boxes=self._boxes(u, *sides),
             flip=u[:, sampling.FLIP] < self.flip if self.flip > 0 else None,
             factors=factors,
             order=order,
@@ -133,12 +134,21 @@ class Recipe:
             solarize=self._solarize(u) if self.solarize_p > 0 else None,
         )
 
-    def __call__(self, images: Tensor, generator: torch.Generator, *, backend: Backend = "auto") -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        *,
+        sizes: Tensor | None = None,
+        backend: Backend = "auto",
+    ) -> Tensor:
         """One random view of each image.
 
         Args:
             images: (N, 3, H, W) uint8.
             generator: on the images' device; its state decides the views.
+            sizes: heights and widths (N, 2) of pictures that lie in the upper left corners of the images; what is
+                beyond them is never seen. They fill the images when not given.
             backend: see :func:`~nearfar.vision.views.apply`.
 
         Returns:
@@ -155,18 +165,21 @@ class Recipe:
                 f"torch.Generator({str(images.device)!r})"
             )
         n, _, height, width = images.shape
-        draws = self.draw(n, height, width, generator)
+        if sizes is None:
+            draws = self.draw(n, height, width, generator)
+        else:
+            check_sizes(sizes, images)
+            draws = self.draw(n, sizes[:, 0], sizes[:, 1], generator)
         return apply(images, draws, self.output_size(height, width), backend=backend)
 
-    def _boxes(self, u: Tensor, height: int, width: int) -> Tensor:
+    def _boxes(self, u: Tensor, height: Tensor, width: Tensor) -> Tensor:
         if self.scale is not None:
             return sampling.random_boxes(u, height, width, self.scale, self.ratio)
         if self.size is None:
-            box = (0, 0, height, width)
-        else:
-            side = max(round(min(height, width) * self.centre), 1)
-            box = ((height - side) // 2, (width - side) // 2, side, side)
-        return torch.stack([torch.full((len(u),), v, device=u.device) for v in box], 1)
+            start = torch.zeros_like(height)
+            return torch.stack([start, start, height, width], 1)
+        side = (torch.minimum(height, width).double() * self.centre).round().long().clamp_min(1)
+        return torch.stack([(height - side) // 2, (width - side) // 2, side, side], 1)
 
     def _jitter(self, u: Tensor) -> tuple[Tensor, Tensor]:
         chosen = u[:, sampling.JITTER] < self.jitter_p
@@ -203,6 +216,32 @@ def check_generator(generator: torch.Generator) -> None:
     """Refuse anything but a generator: views come from an explicit one, so that they can be repeated."""
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+
+
+def check_sizes(sizes: Tensor, images: Tensor) -> None:
+    """Refuse sizes that are not those of pictures inside the images; values are looked at on the CPU only.
+
+    Raises:
+        ValueError: another shape or device; sizes that are not positive or exceed the images.
+    """
+    if sizes.shape != (len(images), 2) or sizes.device != images.device:
+        raise ValueError(
+            f"sizes must have shape {(len(images), 2)} on {images.device}, got {tuple(sizes.shape)} on {sizes.device}"
+        )
+    if sizes.device.type == "cpu" and ((sizes < 1) | (sizes > torch.tensor(images.shape[2:]))).any():
+        raise ValueError(
+            f"sizes must lie in 1 to {tuple(images.shape[2:])}, got {sizes.min().item()} to {sizes.max().item()}"
+        )
+
+
+def _sides(name: str, side: int | Tensor, n: int, device: torch.device) -> Tensor:
+    """Heights or widths (n,) int64."""
+    if isinstance(side, Tensor):
+        if side.shape != (n,):
+            raise ValueError(f"{name} must be one number or {n}, got shape {tuple(side.shape)}")
+        return side.long()
+    whole(name, side, least=1)
+    return torch.full((n,), side, device=device)
 
 
 def whole(name: str, value: int, *, least: int) -> None:
