@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import difflib
 
-from nearfar.catalogue import graph, multimodal, segmentation, text, vision, vision_bases
+from nearfar.catalogue import (
+    graph,
+    multimodal,
+    segmentation,
+    segmentation_dense,
+    text,
+    vision,
+    vision_bases,
+    vision_variants,
+)
 from nearfar.catalogue.system import Parts, System
 
 __all__ = ["FIELDS", "SYSTEMS", "Parts", "System", "find", "slug_of"]
@@ -15,7 +24,9 @@ __all__ = ["FIELDS", "SYSTEMS", "Parts", "System", "find", "slug_of"]
 SYSTEMS: tuple[System, ...] = (
     *vision.SYSTEMS,
     *vision_bases.SYSTEMS,
+    *vision_variants.SYSTEMS,
     *segmentation.SYSTEMS,
+    *segmentation_dense.SYSTEMS,
     *text.SYSTEMS,
     *multimodal.SYSTEMS,
     *graph.SYSTEMS,

@@ -34,6 +34,7 @@ class Claim:
         better: whether higher or lower is better.
         margin: by how much the treatment must be ahead, in the metric's unit; negative states "not worse than
             by this much".
+        needs: the optional data that the metric is measured on, if any. Where it is not there the claim is left out.
     """
 
     text: str
@@ -42,6 +43,11 @@ class Claim:
     metric: str
     better: str = "higher"
     margin: float = 0.0
+    needs: str = ""
+
+    def applies(self, scores: list[Scores]) -> bool:
+        """Whether the data that the claim needs was there."""
+        return not self.needs or all(self.metric in s.get(self.treatment, {}) for s in scores)
 
     def judge(self, scores: list[Scores]) -> dict[str, Any]:
         """The paired difference over seeds (positive: the treatment is better), its 95% interval, the verdict."""
@@ -119,7 +125,7 @@ def reproduce(
         scores.append({arm: dict(found) for arm, found in reproduction.run(seed).items()})
         elapsed = time.perf_counter() - started
         say(f"{system.slug}: seed {seed + 1} of {count} done, {elapsed:.0f} s so far")
-    claims = [claim.judge(scores) for claim in reproduction.claims]
+    claims = [claim.judge(scores) for claim in reproduction.claims if claim.applies(scores)]
     result = {
         "slug": system.slug,
         "verdict": worst([claim["verdict"] for claim in claims]),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from nearfar.evaluation import CORRUPTIONS, LinearProbe, corrupt, corruption_error
 from nearfar.losses import relic_kl
-from nearfar.reproductions.arms import arm, build, shared
+from nearfar.reproductions.arms import arm, build
 from nearfar.reproductions.domains import DOMAINS, PICTURES, without_domain
 from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.training import Data, Method, embed
@@ -97,18 +98,15 @@ def leave_one_out(seed: int) -> dict[str, dict[str, float]]:
         found = evaluate(method, pictures)
         return {name: found[name] for name in ("linear unseen domain", "linear seen domains")}
 
-    arms = {"relic alpha=0": ("relic", 0.0), "relic alpha=1": ("relic", 1.0), "simclr": ("simclr", None)}
-    return {
-        name: arm(slug, pictures, seed, measure, views="simclr-small", **({} if alpha is None else {"alpha": alpha}))
-        for name, (slug, alpha) in arms.items()
+    arms: dict[str, tuple[str, dict[str, Any]]] = {
+        "relic alpha=0": ("relic", {"alpha": 0.0}),
+        "relic alpha=1": ("relic", {"alpha": 1.0}),
+        "simclr": ("simclr", {}),
     }
-
-
-def _domains(text: str, baseline: str) -> tuple[Claim, ...]:
-    # Without the optional pictures nothing is known of this claim, and it is not listed.
-    if shared(PICTURES) is None:
-        return ()
-    return (Claim(text, "relic alpha=1", baseline, "linear unseen domain"),)
+    return {
+        name: arm(slug, pictures, seed, measure, views="simclr-small", **changes)
+        for name, (slug, changes) in arms.items()
+    }
 
 
 REPRODUCTION = Reproduction(
@@ -119,6 +117,11 @@ REPRODUCTION = Reproduction(
     digits, without any style, and tested on other digits: clean, in the styles of training, in styles that no arm was
     trained on, and corrupted (15 corruptions, severities 1, 3 and 5; mCE relative to SimCLR). Unseen domains: PACS at
     32 px, trained and probed on three kinds of pictures, tested on the fourth, another one for each seed.""",
+    explanation="""The penalty does what it is for: the divergence between proxy predictions falls, at equal clean
+    accuracy. It does not buy robustness here. With alpha 1, the default, ReLIC is ahead of SimCLR under style shift
+    (0.926 against 0.904) and under corruption, not beyond doubt, and no better than without the penalty; alpha 5 makes
+    predictions alike by making them vague, and learns less in the same 500 steps. The paper's gains are of hundreds of
+    epochs on ImageNet. Alpha and temperature were not tuned.""",
     claims=(
         Claim("ReLIC beats its untrained encoder under style shift", "relic alpha=1", "untrained", "seen styles"),
         Claim(
@@ -136,7 +139,19 @@ REPRODUCTION = Reproduction(
         Claim("ReLIC is more accurate than SimCLR under style shift", "relic alpha=1", "simclr", "seen styles"),
         Claim("ReLIC is more accurate than BYOL under style shift", "relic alpha=1", "byol", "seen styles"),
         Claim("ReLIC is more robust to corruptions than SimCLR", "relic alpha=1", "simclr", "corrupted"),
-        *_domains("ReLIC generalises to an unseen domain better than SimCLR", "simclr"),
-        *_domains("ReLIC generalises to an unseen domain better than without the penalty", "relic alpha=0"),
+        Claim(
+            "ReLIC generalises to an unseen domain better than SimCLR",
+            "relic alpha=1",
+            "simclr",
+            "linear unseen domain",
+            needs=PICTURES,
+        ),
+        Claim(
+            "ReLIC generalises to an unseen domain better than without the penalty",
+            "relic alpha=1",
+            "relic alpha=0",
+            "linear unseen domain",
+            needs=PICTURES,
+        ),
     ),
 )

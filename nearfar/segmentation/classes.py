@@ -1,28 +1,34 @@
 """Class sets of street-scene segmentation, as data.
 
-Three sets are named: the 19 evaluated classes of Cityscapes, and the two 16-class subsets that other data
-sets share with it. A label map of a set holds the index of the class *within that set* (0..len-1); 255 is
-ignored everywhere. `remap` moves a label map from one set to another by class name.
+Four sets are named: the 19 evaluated classes of Cityscapes, the two 16-class subsets that other data sets share
+with it, and the 11 coarser classes of CamVid. A label map of a set holds the index of the class *within that set*
+(0..len-1); 255 is ignored everywhere. `remap` moves a label map from one set to another, by what the classes
+mean: a class goes to the one that holds all of it, and to 255 where there is none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "CAMVID_11",
     "CARLA4AGT_16",
     "CITYSCAPES_19",
+    "CITYSCAPES_LABEL_IDS",
     "CLASS_SETS",
     "IGNORE",
     "SYNTHIA_16",
     "ClassSet",
     "carla_tags_to_train_ids",
     "class_mapping",
+    "class_set",
     "colorize",
     "remap",
+    "stored_mapping",
 ]
 
 IGNORE = 255
@@ -38,13 +44,21 @@ class ClassSet:
         name: how the set is called on the command line.
         names: class names; their position is their label value.
         palette: one (red, green, blue) per class, 0..255, the colours of the Cityscapes palette.
-        train_ids: the Cityscapes trainId of each class, for files that store those.
+        train_ids: the Cityscapes trainId of each class, for files that store those; of a coarser class, that of
+            its namesake or largest part.
+        holds: what each class comprises, as names of Cityscapes classes; each holds its namesake alone when not
+            given.
     """
 
     name: str
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     train_ids: tuple[int, ...]
+    holds: tuple[frozenset[str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.holds:
+            object.__setattr__(self, "holds", tuple(frozenset((name,)) for name in self.names))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -64,6 +78,7 @@ class ClassSet:
             tuple(self.names[i] for i in keep),
             tuple(self.palette[i] for i in keep),
             tuple(self.train_ids[i] for i in keep),
+            tuple(self.holds[i] for i in keep),
         )
 
 
@@ -122,18 +137,69 @@ and the large vehicles do not, hence this reading."""
 SYNTHIA_16 = CITYSCAPES_19.without("synthia16", ("terrain", "truck", "train"))
 """The 16 classes that SYNTHIA shares with Cityscapes."""
 
-CLASS_SETS = {each.name: each for each in (CITYSCAPES_19, CARLA4AGT_16, SYNTHIA_16)}
+_CAMVID = {
+    "sky": ("sky",),
+    "building": ("building", "wall"),
+    "pole": ("pole",),
+    "road": ("road",),
+    "pavement": ("sidewalk",),
+    "tree": ("vegetation", "terrain"),
+    "sign": ("traffic sign", "traffic light"),
+    "fence": ("fence",),
+    "car": ("car", "truck", "bus", "train"),
+    "pedestrian": ("person",),
+    "bicyclist": ("rider", "bicycle", "motorcycle"),
+}
+CAMVID_11 = ClassSet(
+    "camvid11",
+    tuple(_CAMVID),
+    tuple(CITYSCAPES_19.palette[CITYSCAPES_19.index(parts[0])] for parts in _CAMVID.values()),
+    tuple(CITYSCAPES_19.index(parts[0]) for parts in _CAMVID.values()),
+    tuple(frozenset(parts) for parts in _CAMVID.values()),
+)
+"""The 11 classes that CamVid's 32 are commonly grouped into (SegNet's order). Its buildings take in walls, its trees
+all that grows, its signs the traffic lights, its cars every large vehicle, and its bicyclists the two-wheelers. So
+every finer class has a place here, while a CamVid building is ignored by a set that tells walls from buildings."""
+
+CLASS_SETS = {each.name: each for each in (CITYSCAPES_19, CARLA4AGT_16, SYNTHIA_16, CAMVID_11)}
+
+CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""The id of each of the 19 classes in files that end in ``_labelIds.png``; those hold 0..33, and the other ids are
+ignored (cityscapesScripts, helpers/labels.py)."""
+
+
+def class_set(name: str | ClassSet) -> ClassSet:
+    """The set of that name. Raises ValueError, naming the known ones."""
+    if isinstance(name, ClassSet):
+        return name
+    if name not in CLASS_SETS:
+        raise ValueError(f"there is no class set {name!r}; there are {', '.join(CLASS_SETS)}")
+    return CLASS_SETS[name]
 
 
 def class_mapping(source: ClassSet, target: ClassSet) -> _Label:
     """Look-up table (256,) that turns label values of `source` into those of `target`.
 
-    Classes that `target` lacks, values that `source` does not use, and 255 become 255.
+    A class goes to the class of `target` that holds all of what it holds. Classes without one, values that
+    `source` does not use, and 255 become 255.
+    """
+    return stored_mapping(enumerate(source.names), source, target)
+
+
+def stored_mapping(values: Iterable[tuple[int, str]], source: ClassSet, target: ClassSet) -> _Label:
+    """Look-up table (256,) for files that number the classes of `source` in their own way.
+
+    Args:
+        values: pairs of a stored value, 0..255, and the class of `source` that it stands for.
+        source: what the class names mean.
+        target: the set whose label values are wanted; see `class_mapping`.
     """
     table = np.full(256, IGNORE, np.uint8)
-    for value, name in enumerate(source.names):
-        if name in target.names:
-            table[value] = target.names.index(name)
+    for value, name in values:
+        parts = source.holds[source.index(name)]
+        place = [i for i, held in enumerate(target.holds) if parts <= held]
+        if place:
+            table[value] = place[0]
     return table
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.encoders.image import IMAGENET_MEAN, IMAGENET_STD
@@ -81,6 +80,7 @@ class PyramidEncoder(nn.Module):
     ``forward`` gives one vector per image (the mean of the deepest map), ``maps`` the feature maps.
     """
 
+    by_example = ("maps",)
     mean: Tensor
     std: Tensor
 
@@ -127,29 +127,3 @@ def pyramid_encoder(encoder: str | nn.Module) -> PyramidEncoder:
         f"unknown encoder {encoder!r}; accepted are small-pyramid, segformer-b0 to segformer-b5, hf:<model>, or a "
         "module with an attribute widths"
     )
-
-
-class SegFormerHead(nn.Module):
-    """SegFormer's decoder (Xie et al., 2021): every map to one width, up to the finest, concatenated, fused.
-
-    Shape: maps at several strides to logits (N, classes, h, w) at the finest map's size.
-    """
-
-    def __init__(self, widths: Sequence[int], classes: int, *, width: int = 64, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.project = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
-        self.fuse = nn.Sequential(
-            nn.Conv2d(width * len(widths), width, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.Dropout2d(dropout),
-        )
-        self.classify = nn.Conv2d(width, classes, 1)
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        size = maps[0].shape[2:]
-        same = [
-            F.interpolate(project(m), size=size, mode="bilinear", align_corners=False)
-            for project, m in zip(self.project, maps, strict=True)
-        ]
-        return self.classify(self.fuse(torch.cat(same, dim=1)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.segmentation.encoders import SegFormerHead, pyramid_encoder
+from nearfar.segmentation.classes import IGNORE
+from nearfar.segmentation.encoders import PyramidEncoder, pyramid_encoder
+from nearfar.segmentation.geometry import Crop
+from nearfar.segmentation.heads import Decoder, decoder_head
 from nearfar.training import Method, Optimization
-
-IGNORE = 255
+from nearfar.training.optimization import trainable
 
 
 class SceneBatch(NamedTuple):
@@ -23,51 +25,123 @@ class SceneBatch(NamedTuple):
     rows: Tensor
 
 
+class Segmenter(nn.Module):
+    """A backbone and its decoder: what a segmentation run keeps.
+
+    ``logits`` is the prediction, ``maps`` the backbone's features at several depths, the module itself one vector
+    per image (the mean of the deepest map).
+
+    Args:
+        backbone: gives maps at several strides.
+        head: maps to logits at the finest map's size.
+    """
+
+    def __init__(self, backbone: PyramidEncoder, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.out_features = backbone.out_features
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.backbone(images)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        return self.backbone.maps(images)
+
+    def decode(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Logits (N, classes, *size) of the backbone's maps."""
+        return F.interpolate(self.head(maps), size=size, mode="bilinear", align_corners=False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, classes, H, W) at the images' size."""
+        return self.decode(self.maps(images), images.shape[2:])  # type: ignore[arg-type]
+
+
 class SegmentationMethod(Method):
-    """A segmenter: a backbone with maps at several depths and SegFormer's decoder.
+    """A segmenter: a backbone with maps at several depths, and a decoder.
 
     Args:
         encoder: a name that :func:`nearfar.segmentation.encoders.pyramid_encoder` knows, or a module.
         num_classes: number of classes.
-        decoder_width: width of the decoder.
         optimization: how the parameters move.
+        decoder: ``segformer`` or ``daformer``, see :mod:`nearfar.segmentation.heads`.
+        decoder_width: width of the decoder.
+        head_lr: the decoder's learning rate as a multiple of the backbone's; 10 in SegFormer and DAFormer, where the
+            backbone is pretrained.
+        crop: which part of each scene is trained on, and at which scale.
     """
 
     can_collapse = False
 
     def __init__(
-        self, encoder: str | nn.Module, num_classes: int | None, decoder_width: int, optimization: Optimization
+        self,
+        encoder: str | nn.Module,
+        num_classes: int | None,
+        optimization: Optimization,
+        *,
+        decoder: Decoder = "segformer",
+        decoder_width: int = 256,
+        head_lr: float = 10.0,
+        crop: Crop = Crop(),
     ) -> None:
         super().__init__(optimization)
         if num_classes is None:
             raise ValueError("num_classes is needed: the number of classes of the label maps")
-        self.encoder = pyramid_encoder(encoder)
-        self.head = SegFormerHead(self.encoder.widths, num_classes, width=decoder_width)  # type: ignore[arg-type]
+        if head_lr <= 0:
+            raise ValueError(f"head_lr must be above 0, got {head_lr}")
+        backbone = pyramid_encoder(encoder)
+        self.encoder: Segmenter = Segmenter(  # type: ignore[assignment]
+            backbone, decoder_head(decoder, backbone.widths, num_classes, width=decoder_width)
+        )
+        self.num_classes, self.head_lr, self.crop = num_classes, head_lr, crop
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits (N, classes, H, W) at the images' size, and the backbone's maps."""
-        maps = self.encoder.maps(images)  # type: ignore[operator]
-        logits = self.head(maps)
-        return F.interpolate(logits, size=images.shape[2:], mode="bilinear", align_corners=False), maps
+        maps = self.encoder.maps(images)
+        return self.encoder.decode(maps, images.shape[2:]), maps  # type: ignore[arg-type]
 
     def predict(self, images: Tensor) -> Tensor:
         """Class numbers (N, H, W) of the most likely class."""
-        return self.segment(images)[0].argmax(1)
+        return self.encoder.logits(images).argmax(1)
 
     def encode(self, batch: Any) -> Tensor:
         """One vector per image; of a batch of scenes, that of each scene's first appearance."""
-        return self.encoder(batch.images[:, 0] if isinstance(batch, SceneBatch) else batch)
+        images = getattr(batch, "images", batch)
+        return self.encoder(images[:, 0] if images.ndim == 5 else images)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The backbone, and everything else at ``head_lr`` times its rate."""
+        backbone = trainable(self.encoder.backbone)
+        own = {id(p) for p in backbone}
+        others = [p for p in trainable(self) if id(p) not in own]
+        return [{"params": backbone}, {"params": others, "lr_scale": self.head_lr}]
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over labelled pixels; 0 when there are none."""
-    total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp_min(1)
+def cross_entropy(
+    logits: Tensor, labels: Tensor, weight: Tensor | None = None, average: Literal["all", "valid"] = "all"
+) -> Tensor:
+    """Cross-entropy of pixels, ``mean over p of w_p CE(logits_p, labels_p)``; ignored pixels give 0.
+
+    Args:
+        logits: (N, C, h, w); brought to the labels' size, bilinearly, where they differ.
+        labels: (N, H, W) int64, 255 is ignored.
+        weight: (N, H, W) or a scalar, multiplies the pixels' terms.
+        average: ``all`` divides by the number of pixels, ignored ones too, as mmsegmentation and all code built on
+            it does; ``valid`` by the number of labelled pixels.
+    """
+    if average not in ("all", "valid"):
+        raise ValueError(f"average must be 'all' or 'valid', got {average!r}")
+    if logits.shape[2:] != labels.shape[1:]:
+        logits = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
+    terms = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE, reduction="none")
+    if weight is not None:
+        terms = terms * weight
+    count = labels.numel() if average == "all" else (labels != IGNORE).sum().clamp_min(1)
+    return terms.sum() / count
 
 
-def flip_together(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror half of the scenes left to right, every appearance and the label map alike."""
-    mirrored = torch.rand(len(images), generator=generator, device=images.device) < 0.5
-    shape = (-1, *[1] * (images.ndim - 1))
-    images = torch.where(mirrored.view(shape), images.flip(-1), images)
-    return images, torch.where(mirrored.view(-1, 1, 1), labels.flip(-1), labels)
+def draw_appearances(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` random appearances (N, count, 3, H, W) of every scene of (N, A, 3, H, W), different ones while A
+    lasts."""
+    order = torch.rand(images.shape[:2], generator=generator, device=images.device).argsort(1)
+    order = order[:, torch.arange(count, device=images.device) % images.shape[1]]
+    return images[torch.arange(len(images), device=images.device)[:, None], order]

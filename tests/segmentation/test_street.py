@@ -238,7 +238,7 @@ def test_bad_requests(street: StreetScenes) -> None:
 
 
 def test_class_sets() -> None:
-    assert [len(each) for each in CLASS_SETS.values()] == [19, 16, 16]
+    assert [len(each) for each in CLASS_SETS.values()] == [19, 16, 16, 11]
     assert set(CITYSCAPES_19.names) - set(CARLA4AGT_16.names) == {"truck", "bus", "train"}
     assert set(CITYSCAPES_19.names) - set(SYNTHIA_16.names) == {"truck", "terrain", "train"}
     assert CARLA4AGT_16.train_ids == (*range(14), 17, 18)

@@ -1,34 +1,125 @@
-"""Where labelled scenes come from: the embedded street, rendered in several appearances."""
+"""Where labelled scenes come from: the embedded street, folders of scenes, published data sets."""
 
 from __future__ import annotations
 
-from nearfar.segmentation.data.scenes import RenderedScenes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nearfar.segmentation.classes import class_set
+from nearfar.segmentation.data import layout
+from nearfar.segmentation.data.adaptation import adaptation, street_adaptation
+from nearfar.segmentation.data.collage import DigitCollages, digit_collages
+from nearfar.segmentation.data.few_labels import street_few_labels
+from nearfar.segmentation.data.folder import FileScenes, SceneFolder
+from nearfar.segmentation.data.pairs import PairedScenes, street_pairs
+from nearfar.segmentation.data.published import published
+from nearfar.segmentation.data.scenes import RenderedScenes, Scenes
 from nearfar.segmentation.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
 from nearfar.training import Data
 
-__all__ = ["EMBEDDED", "RenderedScenes", "load"]
+__all__ = ["EMBEDDED", "DigitCollages", "FileScenes", "PairedScenes", "RenderedScenes", "SceneFolder", "Scenes", "load"]
 
-EMBEDDED = {"street": "a procedural street in four appearances, and two more that are held out"}
+EMBEDDED = {
+    "street": "a procedural street in four appearances, and two more that are held out",
+    "street-adaptation": "labelled streets in four appearances beside unlabelled ones in two others",
+    "street-few-labels": "16 labelled streets beside 160 others without labels, all at noon",
+    "street-pairs": "160 pairs of one street in rain and at noon without labels, beside labelled streets at noon",
+    "digit-collage": "scikit-learn's digits on textured canvases, with a class for every pixel",
+}
 
 
-def load(data: str | Data | None = None, *, size: int | None = None, scenes: int = 160) -> Data:
+def load(
+    data: str | Path | Data | None = None,
+    *,
+    size: int | None = None,
+    scenes: int | None = None,
+    target: str | None = None,
+    classes: str | None = None,
+    stored: str = "cityscapes19",
+    image_paths: str | None = None,
+    label_paths: str | None = None,
+) -> Data:
     """Scenes from wherever they are.
 
     Args:
-        data: an embedded name; ``street`` when nothing is given.
-        size: height in pixels; the width is twice that. 64 for embedded scenes.
-        scenes: number of embedded scenes for training; 40 others are held out, in the four appearances and in
-            the two that training never shows.
+        data: a folder of scenes (``rgb/<appearance>/<scene>.png``, ``labels/<scene>.png``), Cityscapes, ACDC, Dark
+            Zurich or CamVid as published, or an embedded name; ``street`` when nothing is given.
+        size: height in pixels. Embedded streets are 64 high when not given and twice as wide; files keep their own
+            size, and their proportions in any case.
+        scenes: number of embedded scenes for training; of ``street`` 160 when not given, and 40 others are held out,
+            in the four appearances and in the two that training never shows.
+        target: unlabelled scenes to adapt to: a folder or an embedded name, like ``data``.
+        classes: the set of classes to learn: cityscapes19, carla4agt16, synthia16 or camvid11; the data's own when
+            not given.
+        stored: the set in whose numbers a folder of scenes stores its labels.
+        image_paths: where a folder in another layout has its pictures: a pattern with {scene} and {appearance}.
+        label_paths: where it has its label maps: a pattern with {scene}; pictures alone when only image_paths is
+            given.
     """
     if isinstance(data, Data):
         return data
-    if data not in (None, *EMBEDDED):
-        raise FileNotFoundError(f"there is no embedded data called {data!r}; embedded are {', '.join(EMBEDDED)}")
+    if target is not None:
+        return adaptation(data, target, size=size, classes=classes)
+    chosen = None if classes is None else class_set(classes)
+    name = str(data or "street")
+    if name in _EMBEDDED:
+        if chosen is None:
+            return _EMBEDDED[name](size, scenes)
+        if name != "street":
+            raise ValueError(f"the classes of {name} are fixed; only street and data in files take another class set")
+        return _street(size, scenes, chosen.name)
+    root = Path(name)
+    if not root.exists():
+        raise FileNotFoundError(
+            f"there is no folder {root}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
+        )
+    if image_paths is None:
+        known = published(root, size, chosen)
+        if known is not None:
+            return known
+        image_paths, label_paths = layout.IMAGES, label_paths or layout.LABELS
+    return _folder(root, size=size, classes=classes, stored=stored, image_paths=image_paths, label_paths=label_paths)
+
+
+def _street(size: int | None, scenes: int | None, classes: str | None = None) -> Data:
     height = size or 64
     shape = (height, 2 * height)
+
+    def rendered(numbers: range, looks: tuple[str, ...], name: str, **splits: Data) -> RenderedScenes:
+        return RenderedScenes(numbers, looks, shape, name=name, classes=classes, splits=splits)
+
     held_out = range(100_000, 100_040)
     splits = {
-        "seen appearances": RenderedScenes(held_out, TRAINING_APPEARANCES, shape, name="seen appearances"),
-        "unseen appearances": RenderedScenes(held_out, HELD_OUT_APPEARANCES, shape, name="unseen appearances"),
+        name: rendered(held_out, looks, name)
+        for name, looks in (("seen appearances", TRAINING_APPEARANCES), ("unseen appearances", HELD_OUT_APPEARANCES))
     }
-    return RenderedScenes(range(scenes), TRAINING_APPEARANCES, shape, name="street", splits=splits)
+    return rendered(range(scenes or 160), TRAINING_APPEARANCES, "street", **splits)
+
+
+def _folder(root: Path, *, classes: str | None, image_paths: str, **options: Any) -> Data:
+    """The split train with the others as held-out sets; every scene where there are no splits."""
+    if not layout.find_pictures(root, image_paths):
+        raise ValueError(
+            f"{root} holds no scenes: expected pictures at {image_paths}, or Cityscapes, ACDC, Dark Zurich or CamVid "
+            "as published; --image_paths describes another layout"
+        )
+    names = layout.splits_of(root)
+
+    def part(split: str | None, **splits: Data) -> SceneFolder:
+        kind = classes or "carla4agt16"
+        return SceneFolder(root, split, classes=kind, image_paths=image_paths, splits=splits, **options)
+
+    if "train" not in names:
+        return part(None)
+    return part("train", **{name: part(name) for name in names if name != "train"})
+
+
+# How an embedded set is built, by its name in EMBEDDED: from the height and the number of training scenes, or None.
+_EMBEDDED: dict[str, Callable[[int | None, int | None], Data]] = {
+    "street": _street,
+    "digit-collage": digit_collages,
+    "street-adaptation": street_adaptation,
+    "street-few-labels": street_few_labels,
+    "street-pairs": street_pairs,
+}
