@@ -9,12 +9,12 @@ from typing import Any
 
 from tests.training.forked import launch
 
-ROOM = 700 * 2**20
-COMMAND = ("train", "simclr", "--size", "96", "--encoder", "resnet18-cifar", "--steps", "1", "--monitor-every", "-1")
+ROOM = 1500 * 2**20
+COMMAND = ("train", "simclr", "--size", "32", "--encoder", "resnet18-cifar", "--steps", "1", "--monitor-every", "-1")
 
 
 def small_machine() -> None:
-    """700 MiB beyond what the process already has."""
+    """1.5 GiB beyond what the process already has."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

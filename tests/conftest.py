@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 # Tests run side by side, one for each core, and so do the processes that they start; more threads than cores spend
 # their time waiting for each other. The libraries read this when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+# Rendered scenes are kept between runs, but not among the user's own.
+os.environ.setdefault("NEARFAR_CACHE", str(Path(tempfile.gettempdir()) / "nearfar-tests"))
 
 import pytest
 import torch

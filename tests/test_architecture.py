@@ -15,7 +15,7 @@ BELOW = {
     "losses": set(),
     "catalogue": set(),
     "evaluation": set(),
-    "training": {"evaluation", "catalogue"},
+    "training": {"evaluation", "catalogue", "losses"},
     "parts": set(),
     "encoders": set(),
     "report": {"catalogue", "training"},

@@ -125,14 +125,26 @@ def explained(method: Method, data: Data, batch_size: int) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not _is_shortage(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # they hold the step's tensors
+        _forget(error)
         where = "the accelerator" if method.device.type == "cuda" else "this machine"
-        found = largest_batch(method, data, below=batch_size) if distributed.world_size() == 1 else None
-        advice = f"{found} would" if found else "try half of it, or a smaller encoder"
+        if distributed.world_size() > 1:
+            advice = "try half of it"
+        else:
+            found = largest_batch(method, data, below=batch_size)
+            advice = f"{found} would" if found else "nor would 8; take a smaller encoder or smaller inputs"
         raise OutOfMemory(
             f"a step with batch_size {batch_size} does not fit into the memory of {where}: {advice}. The setting "
             "`chunk` trains large batches in the memory of a small one"
         ) from None
+
+
+def _forget(error: BaseException) -> None:
+    """Let go of what the frames of an error, and of those that led to it, hold: the step's tensors."""
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__
+    gc.collect()
 
 
 def _is_shortage(error: BaseException) -> bool:
@@ -174,7 +186,7 @@ def largest_batch(method: Method, data: Data, *, below: int | None = None, share
             except (MemoryError, RuntimeError) as error:
                 if not _is_shortage(error):
                     raise
-                traceback.clear_frames(error.__traceback__)
+                _forget(error)
                 break
             if free is not None and fixed + OVERHEAD * used > share * free:
                 break

@@ -22,8 +22,10 @@ def pictures(run: Path | str) -> list[tuple[str, np.ndarray]]:
     batch = data.batch(np.arange(min(COUNT, len(data))))
     method.generator.manual_seed(0)
     shown = batch.images[:, 0] if batch.images.ndim == 5 else batch.images
-    columns = [shown, *((view * 255).round().to(torch.uint8) for view in method.views(batch)[:2])]
-    found = [("Images and the two random views the method was asked to call alike", grid(columns))]
+    views = [view for view in method.views(batch) if view.ndim == 4][:2]
+    columns = [shown, *((view * 255).round().to(torch.uint8) for view in views)]
+    two = "Images and the two random views the method was asked to call alike"
+    found = [(two if len(views) == 2 else "Images, and what the method was shown of them", grid(columns))]
     held_out = next(reversed([*data.splits().values()]), None)
     if held_out is not None:
         bank, queries = data.sample(2048), held_out.sample(COUNT, seed=1)
@@ -39,7 +41,7 @@ def pictures(run: Path | str) -> list[tuple[str, np.ndarray]]:
 
 def grid(columns: list[torch.Tensor], gap: int = 2) -> np.ndarray:
     """Columns of (N, 3, H, W) uint8 images as one picture, image n of every column in row n."""
-    height, width = columns[0].shape[2:]
+    height, width = (max(column.shape[axis] for column in columns) for axis in (2, 3))
     count = len(columns[0])
     sheet = np.full((count * (height + gap) - gap, len(columns) * (width + gap) - gap, 3), 255, np.uint8)
     for x, column in enumerate(columns):

@@ -25,6 +25,15 @@ TINY = {
     "clip": ["--examples", "200"],
     "grace": ["--nodes", "200"],
     "aligned-segmentation": ["--scenes", "8", "--size", "32"],
+    "dacs": ["--scenes", "8", "--size", "32"],
+    "daformer": ["--scenes", "8", "--size", "32"],
+    "hrda": ["--scenes", "8", "--size", "32"],
+    "aligned-adaptation": ["--scenes", "8", "--size", "32"],
+    "pixpro": ["--hidden", "16", "--scenes", "24", "--size", "32"],
+    "densecl": ["--hidden", "16", "--scenes", "24", "--size", "32"],
+    "densecl-plusplus": ["--hidden", "16", "--scenes", "24", "--size", "32"],
+    "space-engage": ["--scenes", "8", "--size", "32"],
+    "cma": ["--scenes", "8", "--size", "32"],
 }
 
 
