@@ -54,6 +54,9 @@ def corruption_error(
         ValueError: other corruptions or severities in the reference, rates outside [0, 1], or a reference
             that makes no error, or none more than on clean inputs, under some corruption.
     """
+    for name, rates in (("errors", errors), ("reference", reference)):
+        if not isinstance(rates, Mapping):
+            raise TypeError(f"{name} must map corruptions to rates, got {type(rates).__name__}")
     if not errors or set(errors) != set(reference):
         raise ValueError(
             "errors and reference must hold the same corruptions, at least one; these are in one only: "

@@ -65,7 +65,7 @@ def amcl(
         ValueError: one image, bounds that are not in order, or shapes, devices or numbers that do not fit.
     """
     z1, z2 = paired(z1=z1, z2=z2)
-    scores1, scores2 = paired(scores1=scores1.to(z1.dtype), scores2=scores2.to(z1.dtype))
+    scores1, scores2 = (scores.to(z1.dtype) for scores in paired(scores1=scores1, scores2=scores2))
     n, d = z1.shape
     if len(scores1) != n or n < 2:
         raise ValueError(f"amcl needs at least 2 images and a row of scores for each, got {n} and {len(scores1)}")

@@ -112,7 +112,8 @@ def info_nce(
         hard = rows["hard_negatives"]
         parts.append(_row_lse(q, hard, bias != 0.0, bounded, (queries, hard_negatives)))
         if bias != 0.0:
-            parts.append((q * hard).sum(1) * LN2 + bias)
+            # First, because it is finite: of two parts without entries, in a batch of one, the sum has no gradient.
+            parts.insert(0, (q * hard).sum(1) * LN2 + bias)
     lse = parts[0]
     for part in parts[1:]:
         lse = torch.logaddexp(lse, part)

@@ -55,6 +55,11 @@ def prototype_contrast(
         ValueError: shapes, numbers or a temperature that do not fit.
     """
     vectors, prototypes = embeddings(vectors=vectors, prototypes=prototypes)
+    for name, mask in (("labels", labels), ("hard", hard)):
+        if mask is not None and not isinstance(mask, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(mask).__name__}")
+    if labels is None:
+        raise TypeError("labels must be a torch.Tensor, got None")
     if labels.is_floating_point() or labels.shape != vectors.shape[:1]:
         raise ValueError(
             f"labels must be integers of shape ({len(vectors)},), got {labels.dtype} {tuple(labels.shape)}"

@@ -52,6 +52,8 @@ class MomentumEncoder(nn.Module):
     def __init__(self, module: nn.Module, momentum: float = 0.996, schedule: Schedule = "cosine") -> None:
         super().__init__()
         momentum_at(0.0, momentum, schedule)  # raises early on a bad value
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module must be a torch module, got {type(module).__name__}")
         self.module = copy.deepcopy(module).requires_grad_(False)
         self.momentum = momentum
         self.schedule: Schedule = schedule

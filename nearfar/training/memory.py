@@ -207,9 +207,9 @@ def _next(kept: list[int]) -> float:
 
 
 def _free(method: Method) -> int | None:
-    gc.collect()
     if method.device.type != "cuda":
         return available_memory()
+    gc.collect()
     torch.cuda.empty_cache()
     return torch.cuda.mem_get_info(method.device)[0]
 

@@ -73,7 +73,8 @@ TEMPERED = [name for name in TEMPERED if name not in ("barlow_twins", "vicreg")]
 
 
 def total(value: Any) -> Tensor:
-    return sum(v.double().mean() for v in (value.values() if isinstance(value, dict) else [value]))  # type: ignore
+    parts = list(value.values()) if isinstance(value, dict) else [value]
+    return torch.stack([torch.as_tensor(part, dtype=torch.float64).mean() for part in parts]).sum()
 
 
 @st.composite

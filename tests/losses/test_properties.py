@@ -248,3 +248,10 @@ def test_mmd_compares_sets_and_draws_positions() -> None:
     reordered = b[small].flatten(2).flip(2).view_as(b[small])
     torch.testing.assert_close(losses.feature_distance(a[small], reordered, "mmd"), whole)
     assert losses.feature_distance(a, shuffled, "cosine") != losses.feature_distance(a, b, "cosine")
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+def test_a_batch_of_one_with_a_hard_negative_has_a_gradient(bias: float) -> None:
+    q, k, hard = (torch.randn(1, 4, requires_grad=True) for _ in range(3))
+    losses.info_nce(q, k, hard_negatives=hard, hard_negative_bias=bias, temperature=TAU).backward()
+    assert all(x.grad.isfinite().all() for x in (q, k, hard))

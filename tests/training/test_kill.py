@@ -20,15 +20,8 @@ from tests.training.kills import (
     kill_runs,
     on_two_ranks,
     same_weights,
-    uninterrupted,
     words,
 )
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """The run that nothing interrupted."""
-    return uninterrupted(tmp_path_factory.mktemp("whole"))
 
 
 def test_sigkill_at_random_moments_costs_an_interval_at_most(tmp_path: Path, whole: Path) -> None:

@@ -20,7 +20,7 @@ from nearfar.training import Run, RunError, StorageError, fit, latest_checkpoint
 from nearfar.training import files as files_module
 from tests.toy import Vectors
 from tests.training.forked import launch
-from tests.training.kills import begin_again, same_weights, uninterrupted, words
+from tests.training.kills import begin_again, same_weights, words
 from tests.training.test_fit import SETTINGS, build
 
 
@@ -30,8 +30,7 @@ def small_files_only() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
 
-def test_a_full_disk_gets_a_sentence_and_the_run_goes_on_elsewhere(tmp_path: Path) -> None:
-    whole = uninterrupted(tmp_path / "whole")
+def test_a_full_disk_gets_a_sentence_and_the_run_goes_on_elsewhere(tmp_path: Path, whole: Path) -> None:
     run = tmp_path / "run"
     begun = launch(tmp_path, *words(tmp_path), "--out", str(run))
     begun.wait_for(lambda: latest_checkpoint(run / "checkpoints") is not None)
