@@ -18,7 +18,7 @@ STEPS = 10_000
 SHAPES: dict[str, dict[str, Any]] = {
     "simclr": {"data": {"size": 16}, "method": {"projection_hidden": 16}, "batch": 4},
     "simcse": {"data": {"examples": 200}, "method": {"max_length": 8}, "batch": 2},
-    "grace": {"data": {"nodes": 60}, "method": {}, "batch": 1},
+    "grace": {"data": {"nodes": 140}, "method": {}, "batch": 1},
     "clip": {"data": {"examples": 100}, "method": {"max_length": 8}, "batch": 2},
     "aligned-segmentation": {"data": {"scenes": 8, "size": 32}, "method": {"decoder_width": 8}, "batch": 1},
 }

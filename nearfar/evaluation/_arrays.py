@@ -102,7 +102,7 @@ def integer_classes(y: Any, name: str, *, length: int, num_classes: int) -> np.n
 
 def positive_integer(value: Any, name: str, *, at_most: int | None = None, why: str = "") -> int:
     """``value`` as an int of at least 1 and at most ``at_most``."""
-    number = int(value)
+    number = int(value) if np.isfinite(value) else 0
     if number != value or number < 1 or (at_most is not None and number > at_most):
         limit = "at least 1" if at_most is None else f"between 1 and {at_most}{why and f' ({why})'}"
         raise ValueError(f"{name} must be an integer {limit}, got {value}")

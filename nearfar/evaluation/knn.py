@@ -106,6 +106,8 @@ def nearest_neighbours(
     Returns:
         Cosines (M, k) float32 in descending order and row numbers (M, k) int64; equal cosines in row order.
     """
+    if len(names) != 2:
+        raise ValueError(f"names must be two, of queries and bank, got {names!r}")
     rows = unit_rows(matrix(bank, names[1], dtype=np.float32))
     wanted = unit_rows(matrix(queries, names[0], dtype=np.float32, columns=rows.shape[1]))
     if exclude_self and len(rows) != len(wanted):

@@ -43,6 +43,9 @@ class MLPHead(nn.Sequential):
     ) -> None:
         if layers < 1:
             raise ValueError(f"layers must be at least 1, got {layers}")
+        for name, size in (("in", in_features), ("hidden", hidden_features), ("out", out_features)):
+            if size < 1 and not (name == "hidden" and layers == 1):
+                raise ValueError(f"{name}_features must be at least 1, got {size}")
         blocks: list[nn.Module] = []
         width = in_features
         for _ in range(layers - 1):

@@ -37,6 +37,10 @@ REPRODUCTION = Reproduction(
     sees the same two appearances of the same scenes at every step. Weight and depths of the alignment were chosen on
     other scenes in one of the training appearances, left out of training for that.""",
     seeds=3,
+    explanation="""Aligned distributions (MMD) raise accuracy on unseen appearances; cosine and L2 point the same way,
+    not beyond doubt with three seeds, and cost a little on seen ones. The segmenters are still learning after 1,200
+    steps (0.32 of 16 classes on seen appearances, thin things near 0), and a weight of 1 in place of 0.1 lowered
+    accuracy when the weight was chosen: without negatives, features can be made alike by making all places alike.""",
     claims=(
         Claim("it segments better than untrained", "cosine", "untrained", "miou seen appearances"),
         *(
