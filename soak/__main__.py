@@ -25,7 +25,7 @@ def main(wanted: list[str]) -> int:
         print(f"soak: there is no part {unknown[0]!r}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
     torch.set_num_threads(1)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results: dict[str, Any] = {}
     failed = []
     for name in wanted or PARTS:
         begun = time.perf_counter()
@@ -36,6 +36,7 @@ def main(wanted: list[str]) -> int:
                 figures = {"error": f"{type(error).__name__}: {str(error)[-800:]}"}
                 failed.append(name)
         figures["seconds"] = round(time.perf_counter() - begun)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[name] = figures
         results["machine"] = {"python": platform.python_version(), "torch": str(torch.__version__), "threads": 1}
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def views() -> tuple[Tensor, Tensor]:
 def _rank(rank: int, port: int, out: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group("gloo", rank=rank, world_size=2, timeout=timedelta(seconds=60))
     method = build()
     mine = tuple(view[rank * 4 : rank * 4 + 4] for view in views())
     parallel = nn.parallel.DistributedDataParallel(_Loss(method))
@@ -40,6 +41,7 @@ def _rank(rank: int, port: int, out: str) -> None:
         parallel(mine).backward()
     if rank == 0:
         torch.save({name: p.grad for name, p in method.named_parameters() if p.grad is not None}, out)
+    dist.barrier()  # the first rank keeps the meeting point of both, and must not leave before the other
     dist.destroy_process_group()
 
 
