@@ -3,6 +3,7 @@
 from nearfar.encoders.image import IMAGE_ENCODERS, ImageEncoder, image_encoder
 from nearfar.encoders.resnet import ResNet, SmallConvNet
 from nearfar.encoders.text import TEXT_ENCODERS, TextEncoder, text_encoder
+from nearfar.encoders.vit import Transformer, VisionTransformer, sine_positions
 
 __all__ = [
     "IMAGE_ENCODERS",
@@ -11,6 +12,9 @@ __all__ = [
     "ResNet",
     "SmallConvNet",
     "TextEncoder",
+    "Transformer",
+    "VisionTransformer",
     "image_encoder",
+    "sine_positions",
     "text_encoder",
 ]

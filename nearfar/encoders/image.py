@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.encoders.resnet import ResNet, SmallConvNet
+from nearfar.encoders.vit import VisionTransformer
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -26,6 +27,11 @@ IMAGE_ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "resnet50-gn": lambda: ResNet(50, norm="gn"),
     "resnet50-cifar": lambda: ResNet(50, small_images=True),
     "resnet101": lambda: ResNet(101),
+    "vit-mini": lambda: VisionTransformer(96, 4, 4, patch=4),
+    "vit-ti16": lambda: VisionTransformer(192, 12, 3),
+    "vit-s16": lambda: VisionTransformer(384, 12, 6),
+    "vit-b16": lambda: VisionTransformer(768, 12, 12),
+    "vit-l16": lambda: VisionTransformer(1024, 24, 16),
 }
 
 
@@ -65,13 +71,16 @@ class ImageEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
-    def maps(self, images: Tensor) -> Any:
-        """What the backbone says before pooling."""
+    def standardized(self, images: Tensor) -> Tensor:
+        """Pixels as the backbone gets them: float, centred and scaled per colour."""
         if images.ndim != 4 or images.shape[1] != self.mean.shape[1]:
             raise ValueError(f"expected images of shape (N, {self.mean.shape[1]}, H, W), got {tuple(images.shape)}")
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        pixels = (pixels - self.mean).div_(self.std)
-        return self.backbone(pixels.contiguous(memory_format=torch.channels_last))
+        return (pixels - self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
+
+    def maps(self, images: Tensor) -> Any:
+        """What the backbone says before pooling."""
+        return self.backbone(self.standardized(images))
 
     def forward(self, images: Tensor) -> Tensor:
         return _pool(self.maps(images))
@@ -110,7 +119,8 @@ def image_encoder(encoder: str | nn.Module) -> ImageEncoder:
     """An image encoder by name, or from any module whose output size is known.
 
     Names: ``small-conv``, ``resnet18`` ... ``resnet101``, with ``-cifar`` for small pictures and ``-gn``
-    for group norm (some of them, see ``IMAGE_ENCODERS``); ``hf:<model>`` for
+    for group norm (some of them, see ``IMAGE_ENCODERS``); ``vit-ti16``, ``vit-s16``, ``vit-b16``, ``vit-l16`` (patches
+    of 16 pixels) and ``vit-mini`` (of 4, four narrow layers); ``hf:<model>`` for
     a pretrained transformers backbone and ``hf-config:<model>`` for its architecture with random weights;
     ``timm:<model>`` for a timm model with random weights, ``timm-pretrained:<model>`` with its weights.
 

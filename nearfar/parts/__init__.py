@@ -4,6 +4,7 @@ from nearfar.parts.class_prototypes import ClassPrototypes
 from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
+from nearfar.parts.patches import Masking, fill, masking_of, patchify, random_masking, take, unpatchify
 from nearfar.parts.propagation import PixelPropagation
 from nearfar.parts.prototypes import Prototypes
 from nearfar.parts.queue import FeatureQueue
@@ -17,12 +18,19 @@ __all__ = [
     "FeatureQueue",
     "LogitScale",
     "MLPHead",
+    "Masking",
     "MomentumEncoder",
     "PixelPropagation",
     "Prototypes",
+    "fill",
     "flow_confidence",
+    "masking_of",
     "momentum_at",
+    "patchify",
+    "random_masking",
     "resize_flow",
     "shuffled_groups",
+    "take",
+    "unpatchify",
     "warp",
 ]

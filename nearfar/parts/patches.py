@@ -1,0 +1,74 @@
+"""Images as patches, and which of them are hidden: what masked pre-training shares."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Masking(NamedTuple):
+    """Which of L patches of each of N images are seen.
+
+    ``kept``: their positions (N, K) int64. ``hidden``: (N, L) bool, true for the other L - K.
+    """
+
+    kept: Tensor
+    hidden: Tensor
+
+
+def patchify(images: Tensor, patch: int) -> Tensor:
+    """Images (N, C, H, W) as patches (N, L, patch * patch * C), row by row; within one: row, column, channel.
+
+    Raises:
+        ValueError: sides that are not divisible by ``patch``.
+    """
+    n, channels, height, width = images.shape
+    if patch < 1 or height % patch or width % patch:
+        raise ValueError(f"images of {height}x{width} pixels are not whole patches of {patch}")
+    grid = images.reshape(n, channels, height // patch, patch, width // patch, patch)
+    return grid.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, patch * patch * channels)
+
+
+def unpatchify(patches: Tensor, patch: int, height: int, width: int) -> Tensor:
+    """Patches (N, L, patch * patch * C) back as images (N, C, height, width): the inverse of :func:`patchify`."""
+    n, channels = len(patches), patches.shape[2] // patch**2
+    grid = patches.reshape(n, height // patch, width // patch, patch, patch, channels)
+    return grid.permute(0, 5, 1, 3, 2, 4).reshape(n, channels, height, width)
+
+
+def random_masking(count: int, length: int, ratio: float, generator: torch.Generator | None = None) -> Masking:
+    """For each of ``count`` images a random ``ratio`` of its ``length`` patches hidden, on the generator's device.
+
+    ``int(length * (1 - ratio))`` patches are seen, as in the released MAE code, in random order.
+
+    Raises:
+        ValueError: a ratio outside (0, 1), or one that hides or shows all patches of a grid so small.
+    """
+    seen = int(length * (1 - ratio)) if 0 < ratio < 1 else 0
+    if not 0 < seen < length:
+        raise ValueError(
+            f"a mask must show some and hide some of {length} patches, and a ratio of {ratio} shows {seen}: the ratio "
+            "must be in (0, 1), and small grids need one farther from its ends"
+        )
+    device = None if generator is None else generator.device
+    kept = torch.rand(count, length, generator=generator, device=device).argsort(1)[:, :seen]
+    return masking_of(kept, length)
+
+
+def masking_of(kept: Tensor, length: int) -> Masking:
+    """The masking that shows the positions (N, K) of ``length`` patches."""
+    hidden = torch.ones(len(kept), length, dtype=torch.bool, device=kept.device)
+    return Masking(kept, hidden.scatter(1, kept, False))
+
+
+def take(tokens: Tensor, positions: Tensor) -> Tensor:
+    """The tokens (N, K, C) at ``positions`` (N, K) of (N, L, C)."""
+    return tokens.gather(1, positions[..., None].expand(-1, -1, tokens.shape[2]))
+
+
+def fill(tokens: Tensor, kept: Tensor, length: int, filler: Tensor) -> Tensor:
+    """Tokens (N, K, C) put at their positions ``kept`` (N, K) among ``length``, and ``filler`` (C,) at the others."""
+    whole = filler.to(tokens.dtype).expand(len(tokens), length, -1)
+    return whole.scatter(1, kept[..., None].expand(-1, -1, tokens.shape[2]), tokens)
