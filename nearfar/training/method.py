@@ -149,7 +149,8 @@ class Method(L.LightningModule, HubMixin):
         self.generator.manual_seed(seed)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        self._moves = self.guard.gradients(self, self.trainer.global_step)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self._moves = self.guard.gradients(self, self.trainer.global_step, scaled=scaler is not None)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -63,11 +63,12 @@ class FiniteGuard:
         self._refuse(f"The loss is not finite at step {step}: {', '.join(bad) or elsewhere}.")
         return False
 
-    def gradients(self, module: nn.Module, step: int) -> bool:
+    def gradients(self, module: nn.Module, step: int, *, scaled: bool = False) -> bool:
         """Whether the optimiser may move; where not (every batch of the step was left out, or the gradient of those
         that were not is not finite), there are no gradients any more.
 
-        Gradients are the same on every rank by then.
+        Gradients are the same on every rank by then. With ``scaled`` (float16 under a gradient scaler) infinite ones
+        are no fault: the scaler leaves such a step out itself and lowers its scale.
 
         Raises:
             NonFiniteError: they are not finite, and the run is to stop.
@@ -78,7 +79,7 @@ class FiniteGuard:
             for _, p in found:
                 p.grad = None
             return False
-        if gradients_are_finite([p.grad for _, p in found if p.grad is not None]):
+        if scaled or gradients_are_finite([p.grad for _, p in found if p.grad is not None]):
             return True
         bad = [name for name, p in found if p.grad is not None and not torch.isfinite(p.grad).all()]
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import lightning as L
+import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 
 from nearfar import workflow
@@ -245,3 +248,25 @@ def poison() -> None:
         return loss(self, pair) * (float("nan") if self.poisoned else 1.0)  # type: ignore[operator]
 
     SimCLR.views, SimCLR.loss = watched, poisoned  # type: ignore[method-assign, assignment]
+
+
+def test_a_gradient_scaler_finds_its_own_way_through_infinite_gradients() -> None:
+    """float16 in a user's own Trainer starts with a scale that overflows, and lowers it step by step."""
+    loader = torch.utils.data.DataLoader(
+        [Vectors().batch(np.arange(i, i + 32)) for i in range(0, 256, 32)], batch_size=None
+    )
+    torch.manual_seed(0)
+    method, scaler = Toy(norm="none"), torch.amp.GradScaler("cpu", init_scale=2.0**30)
+    start = weights(method)
+    trainer = L.Trainer(
+        max_epochs=6,
+        accelerator="cpu",
+        plugins=[MixedPrecision("16-mixed", "cpu", scaler)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(method, loader)
+    assert scaler.get_scale() < 2.0**30
+    assert not torch.equal(method.state_dict()["encoder.0.weight"], start["encoder.0.weight"])
+    assert all(torch.isfinite(v).all() for v in method.state_dict().values())
