@@ -70,3 +70,14 @@ def test_packages_without_a_processor_build_are_never_imported(package: str) -> 
 
 def test_no_file_is_too_long_to_explain() -> None:
     assert not [str(p) for p in files() if len(p.read_text().splitlines()) > 420]
+
+
+def test_methods_use_the_engines_hooks_and_not_lightnings() -> None:
+    """An override of these would take the check for gradients that are not finite away."""
+    closed = ("on_before_optimizer_step", "training_step", "configure_optimizers")
+    wrong = []
+    for path in files():
+        if path.relative_to(ROOT).parts[0] in FIELDS:
+            tree = ast.walk(ast.parse(path.read_text()))
+            wrong += [f"{path.stem}.{n.name}" for n in tree if isinstance(n, ast.FunctionDef) and n.name in closed]
+    assert not wrong, wrong

@@ -46,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
         return _fail(f"there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
+    if "GOMP_SPINCOUNT" not in os.environ:
+        # Threads that spin while they wait take the cores from whatever else runs: on a machine that is busy by half
+        # a run takes three times as long. OpenMP reads this once, when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module = importlib.import_module(f"nearfar.cli.{COMMANDS[name][0]}")
     command = getattr(module, {"list": "list_methods"}.get(name, name))
     try:

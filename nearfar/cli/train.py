@@ -18,7 +18,7 @@ from nearfar.catalogue import SYSTEMS, find
 from nearfar.cli import UsageError
 
 USAGE = """usage: nearfar train <method> [--data PATH] [--out DIR] [--seed N] [--steps N] [settings]
-       nearfar train --config runs/x/config.yaml [--out DIR]
+       nearfar train --config runs/x/config.yaml [--data PATH] [--out DIR]
        nearfar train --resume runs/x
 
 Trains a method. Without --data it learns from an embedded set with settings for a laptop; with --data it starts
@@ -84,9 +84,10 @@ def _run(slug: str, *, out: str | None, as_json: bool, **settings: Any) -> int:
 
 def _repeat(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar train --config")
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--out", type=str)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("config", type=Path, help="a run's config.yaml, or a recipe in its form")
+    parser.add_argument("--data", type=str, help="where the data is, if not where the file says")
+    parser.add_argument("--out", type=str, help="folder of the run; runs/<method> when not given")
+    parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
     options = parser.parse_args(argv)
     if not options.config.is_file():
         raise FileNotFoundError(f"there is no file {options.config}")
@@ -96,11 +97,12 @@ def _repeat(argv: list[str]) -> int:
     from nearfar.training import Training
 
     data = dict(config.get("data", {}))
+    source = data.pop("source", None)
     return _run(
         config["method"],
         out=options.out,
         as_json=options.json,
-        data=data.pop("source", None),
+        data=options.data or source,
         data_options=data,
         arguments=config.get("hyperparameters", {}),
         training=Training(**config.get("training", {})),

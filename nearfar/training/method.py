@@ -83,6 +83,9 @@ class Method(L.LightningModule, HubMixin):
         """In which order an epoch meets the examples; the collection's own unless the method samples otherwise."""
         return data.order(rng)
 
+    def before_step(self) -> None:
+        """Change gradients before the optimiser uses them, such as dropping those of what must not move yet."""
+
     def after_step(self) -> None:
         """Move what gradients do not move: teachers, queues, prototypes. Once per optimiser step, after it."""
 
@@ -149,6 +152,7 @@ class Method(L.LightningModule, HubMixin):
         self.generator.manual_seed(seed)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.before_step()
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self._moves = self.guard.gradients(self, self.trainer.global_step, scaled=scaler is not None)
 

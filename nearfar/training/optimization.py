@@ -30,6 +30,8 @@ class Optimization:
             again at 80% of the run).
         floor: the rate at the end, as a share of the peak, in [0, 1].
         decay_all: also decay tensors with one dimension (biases, norms), which is off for all but few papers.
+        trust: trust coefficient of ``lars``, above 0.
+        trust_clip: ``lars`` never moves a tensor faster than the plain rate would.
     """
 
     optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
@@ -42,6 +44,8 @@ class Optimization:
     schedule: Literal["cosine", "linear", "constant", "step"] = "cosine"
     floor: float = 0.0
     decay_all: bool = False
+    trust: float = 0.001
+    trust_clip: bool = False
 
     def __post_init__(self) -> None:
         bounds = {
@@ -51,6 +55,7 @@ class Optimization:
             "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
             "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
             "warmup": (0 <= self.warmup < 1, "a share of the run in [0, 1)"),
+            "trust": (self.trust > 0, "above 0"),
             "floor": (0 <= self.floor <= 1, "a share of the peak in [0, 1]"),
         }
         for name, (fine, accepted) in bounds.items():
@@ -88,7 +93,7 @@ class Optimization:
             return torch.optim.Adam(groups, betas=(0.9, self.beta2), fused=_can_fuse(groups))
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, momentum=self.momentum, fused=_can_fuse(groups))
-        return LARS(groups, momentum=self.momentum)
+        return LARS(groups, momentum=self.momentum, trust=self.trust, clip=self.trust_clip)
 
     def _schedule(self, schedule: str, total_steps: int) -> Callable[[int], float]:
         warmup = round(self.warmup * total_steps)
@@ -127,6 +132,8 @@ class LARS(Optimizer):
         momentum: :math:`\mu`.
         weight_decay: :math:`\lambda`.
         trust: :math:`\eta`, the trust coefficient.
+        clip: take the smaller of :math:`\eta \|p\| / (\alpha \|g\|)` and 1 instead, so that a tensor's step is at most
+            that of plain SGD; solo-learn trains with it and :math:`\eta` of 0.02.
     """
 
     def __init__(
@@ -136,8 +143,10 @@ class LARS(Optimizer):
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust: float = 0.001,
+        clip: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "clip": clip}
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -159,6 +168,8 @@ class LARS(Optimizer):
             for update, w, g, big in zip(updates, weight_norms, update_norms, adapted, strict=True):
                 if big:
                     ratio = group["trust"] * w / g
+                    if group["clip"]:
+                        ratio = (ratio / max(group["lr"], 1e-12)).clamp(max=1.0)
                     update.mul_(torch.where((w > 0) & (g > 0), ratio, torch.ones_like(ratio)))
             velocities = []
             for p, update in zip(params, updates, strict=True):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.torch import load_file
 
-from nearfar.catalogue import SYSTEMS
+from nearfar import workflow
+from nearfar.catalogue import SYSTEMS, find
 from nearfar.cli import COMMANDS, main
+from nearfar.training import Training
+from nearfar.vision.data import load
 
 # As small as each field's training can be and still run end to end.
 TINY = {
@@ -184,3 +189,36 @@ def test_doctor_says_what_is_there(capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["torch"][0].isdigit()
     assert "nearfar[graph]" in found
+
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_names_settings_that_exist(recipe: Path) -> None:
+    config = yaml.safe_load(recipe.read_text())
+    system = find(config["method"])
+    arguments = {**config["hyperparameters"], "encoder": "small-conv"}
+    method = workflow.build_method(system, arguments, load("digits"), 0)
+    assert method.optimization.lr == config["hyperparameters"]["optimization"]["lr"]
+    assert Training(**config["training"]).epochs == 1000
+
+
+def test_a_recipe_trains_on_the_data_that_is_given(finished: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures.npz"
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.savez(pictures, train_images=images, train_labels=np.arange(40) % 2)
+    config = str(finished / "config.yaml")
+    assert main(["train", "--config", config, "--data", str(pictures), "--out", str(tmp_path / "again")]) == 0
+    assert yaml.safe_load((tmp_path / "again" / "config.yaml").read_text())["data"]["source"] == str(pictures)
+
+
+def test_threads_wait_without_spinning_unless_told_otherwise(monkeypatch, capsys) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["list", "--json"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert main(["list", "--json"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -107,6 +107,15 @@ def test_lars_follows_the_formula() -> None:
         assert torch.allclose(bias, b0, atol=1e-6)
 
 
+def test_clipped_lars_takes_no_larger_step_than_sgd_and_keeps_smaller_ones() -> None:
+    """The ratio 0.02 * ||p|| / ||g|| is 0.1 for the first and 0.001 for the second; the rate is 0.05."""
+    near, far = nn.Parameter(torch.tensor([[3.0, 4.0]])), nn.Parameter(torch.tensor([[3.0, 4.0]]))
+    near.grad, far.grad = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 100.0]])
+    LARS([near, far], lr=0.05, trust=0.02, clip=True).step()
+    assert torch.allclose(near, torch.tensor([[3.0, 4.0 - 0.05]]))
+    assert torch.allclose(far, torch.tensor([[3.0, 4.0 - 0.05 * (0.001 / 0.05) * 100]]))
+
+
 def test_lars_leaves_a_zero_tensor_to_the_plain_gradient() -> None:
     weight = nn.Parameter(torch.zeros(2, 2))
     weight.grad = torch.ones(2, 2)

@@ -203,7 +203,7 @@ def test_what_moves_in_each_stage(pairs: PairedScenes) -> None:
         gradients = [p.grad for p in method.encoder.backbone.parameters()]
         assert any(g is not None and g.abs().sum() > 0 for g in gradients) is reached
         assert all(p.grad is not None for p in method.projector.parameters())
-        method.on_before_optimizer_step(None)  # type: ignore[arg-type]
+        method.before_step()
         assert all(p.grad is None for p in method.encoder.head.parameters())
     assert all(p.grad is None for p in [*method.key_network.parameters(), *method.labeller.parameters()])
 

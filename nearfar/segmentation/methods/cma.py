@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from nearfar.losses import aligned_patch_contrast, normalized_entropy
 from nearfar.losses.patch_contrast import patches
@@ -259,7 +258,7 @@ class CMA(SegmentationMethod):
             self.key_network.update(self.network)
             self.queue.enqueue(*self.gather(self._new_keys))
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+    def before_step(self) -> None:
         if self.adapting:
             for parameter in self.encoder.head.parameters():
                 parameter.grad = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from nearfar.losses import sinkhorn, swapped_prediction
 from nearfar.parts import FeatureQueue, MLPHead, Prototypes
@@ -109,7 +108,7 @@ class SwAV(ImageMethod):
                 queue.enqueue(embeddings)  # type: ignore[operator]
             self.queued += len(self._new[0])
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+    def before_step(self) -> None:
         gradient = self.prototypes.weight.grad
         if gradient is not None and self.trainer.global_step < self.frozen_steps:
             gradient.zero_()  # what decay is left only shortens rows that are normalised anyway

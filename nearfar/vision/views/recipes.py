@@ -79,6 +79,23 @@ def moco_v3(crop_min: float = 0.2) -> tuple[Recipe, Recipe]:
     return first.with_(scale=(crop_min, 1.0)), second.with_(scale=(crop_min, 1.0))
 
 
+def solo_learn(kind: str) -> tuple[Recipe, Recipe]:
+    """The views of solo-learn's CIFAR-10 runs (vturrisi/solo-learn, scripts/pretrain/cifar).
+
+    Args:
+        kind: ``weak``, SimCLR's with half the colours' strength; ``asymmetric``, BYOL's without blur, the second
+            solarised; ``vicreg``, both with crops of at least 20% and now and then solarised.
+    """
+    if kind == "weak":
+        view = COMMON.with_(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur_p=0.5)
+        return view, view
+    sharp = COMMON.with_(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, blur_p=0.0)
+    if kind == "asymmetric":
+        return sharp, sharp.with_(solarize_p=0.2)
+    both = sharp.with_(scale=(0.2, 1.0), solarize_p=0.1)
+    return both, both
+
+
 def multicrop(
     sizes: Sequence[int] = (224, 96),
     counts: Sequence[int] = (2, 6),
@@ -137,6 +154,9 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = MappingProxyType(
         "moco-v3": moco_v3(),
         "byol": byol(),
         "swav": multicrop(),
+        "solo-weak": solo_learn("weak"),
+        "solo-asymmetric": solo_learn("asymmetric"),
+        "solo-vicreg": solo_learn("vicreg"),
         "identity": (identity(), identity()),
     }
 )
