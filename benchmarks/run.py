@@ -14,6 +14,7 @@ BENCHMARKS = {
     "ranks": ["ranks.py"],
     "views": ["views.py"],
     "folder-views": ["folder_views.py"],
+    "scaling": ["scaling.py"],
     "startup": ["startup.py"],
     "end-to-end": ["end_to_end.py"],
     "gradient-cache": ["gradient_cache.py"],
