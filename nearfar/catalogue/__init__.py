@@ -17,9 +17,22 @@ from nearfar.catalogue import (
     vision_bases,
     vision_variants,
 )
-from nearfar.catalogue.system import Parts, System
+from nearfar.catalogue.studies import STUDIES
+from nearfar.catalogue.system import Measured, Parts, Study, System
 
-__all__ = ["FIELDS", "SYSTEMS", "Parts", "System", "find", "slug_of"]
+__all__ = [
+    "FIELDS",
+    "MEASURED",
+    "STUDIES",
+    "SYSTEMS",
+    "Measured",
+    "Parts",
+    "Study",
+    "System",
+    "find",
+    "find_measured",
+    "slug_of",
+]
 
 SYSTEMS: tuple[System, ...] = (
     *vision.SYSTEMS,
@@ -32,6 +45,8 @@ SYSTEMS: tuple[System, ...] = (
     *graph.SYSTEMS,
 )
 FIELDS: tuple[str, ...] = tuple(dict.fromkeys(system.field for system in SYSTEMS))
+MEASURED: tuple[System | Study, ...] = (*SYSTEMS, *STUDIES)
+"""Everything that a reproduction measures."""
 _BY_SLUG = {system.slug: system for system in SYSTEMS}
 
 
@@ -46,6 +61,11 @@ def find(slug: str) -> System:
     close = difflib.get_close_matches(slug.lower(), _BY_SLUG, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(close)}?" if close else "`nearfar list` shows them all."
     raise KeyError(f"there is no method called {slug!r}; {hint}")
+
+
+def find_measured(slug: str) -> System | Study:
+    """The system or the study called ``slug``. Raises KeyError as :func:`find` does."""
+    return next((study for study in STUDIES if study.slug == slug), None) or find(slug)
 
 
 def slug_of(cls: type) -> str | None:

@@ -1,4 +1,4 @@
-"""One row of the catalogue."""
+"""One row of the catalogue: a method, or a question that several methods answer."""
 
 from __future__ import annotations
 
@@ -33,8 +33,32 @@ class Parts:
     update: str = "gradients only"
 
 
+class Measured:
+    """What has a reproduction under its slug, and perhaps a result."""
+
+    slug: str
+
+    @property
+    def reproduction(self) -> str | None:
+        """Module of the reproduction, when there is one."""
+        name = f"nearfar.reproductions.{self.slug.replace('-', '_')}"
+        return name if importlib.util.find_spec(name) else None
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The committed result of the latest reproduction."""
+        path = _RESULTS / f"{self.slug}.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @property
+    def verdict(self) -> str:
+        """``holds``, ``not shown at this scale``, ``contradicted``, or ``not measured``."""
+        result = self.result
+        return result["verdict"] if result else "not measured"
+
+
 @dataclass(frozen=True)
-class System:
+class System(Measured):
     """A system of the library. Importing the catalogue imports no torch.
 
     Attributes:
@@ -65,20 +89,19 @@ class System:
         module, _, name = self.target.partition(":")
         return getattr(importlib.import_module(module), name)
 
-    @property
-    def reproduction(self) -> str | None:
-        """Module of the reproduction, when there is one."""
-        name = f"nearfar.reproductions.{self.slug.replace('-', '_')}"
-        return name if importlib.util.find_spec(name) else None
 
-    @property
-    def result(self) -> dict[str, Any] | None:
-        """The committed result of the latest reproduction."""
-        path = _RESULTS / f"{self.slug}.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+@dataclass(frozen=True)
+class Study(Measured):
+    """A question about data or options that is measured as the methods' claims are.
 
-    @property
-    def verdict(self) -> str:
-        """``holds``, ``not shown at this scale``, ``contradicted``, or ``not measured``."""
-        result = self.result
-        return result["verdict"] if result else "not measured"
+    Attributes:
+        slug: its name for ``nearfar reproduce``.
+        name: the question in a few words.
+        field: whose data it is about.
+        paper: who asked it.
+    """
+
+    slug: str
+    name: str
+    field: str
+    paper: str

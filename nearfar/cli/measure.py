@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nearfar.catalogue import SYSTEMS, find
+from nearfar.catalogue import FIELDS, MEASURED, find, find_measured
 from nearfar.cli import UsageError
 
 
@@ -151,9 +151,11 @@ def reproduce(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="folder for the results as JSON")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
     options = parser.parse_args(argv)
-    chosen = [find(slug) for slug in options.methods]
+    chosen = [find_measured(slug) for slug in options.methods]
+    if options.field not in (None, *FIELDS):
+        raise UsageError(f"there is no field {options.field!r}; there are {', '.join(FIELDS)}")
     if options.all or options.field:
-        chosen = [s for s in SYSTEMS if s.reproduction and options.field in (None, s.field)]
+        chosen = [m for m in MEASURED if m.reproduction and options.field in (None, m.field)]
     if not chosen:
         raise UsageError("name a method, or give --field or --all")
     from nearfar.reproductions import harness
@@ -164,6 +166,10 @@ def reproduce(argv: list[str]) -> int:
         results.append(result)
         if not options.json:
             print(harness.as_text(result))
+    if options.out is not None and len(results) > 1:
+        table = options.out / "results.md"
+        table.write_text(harness.page(list(zip(chosen, results, strict=True))))
+        _say(f"the table is in {table}")
     if options.json:
         print(json.dumps(results))
     return 0

@@ -6,14 +6,14 @@ import datetime
 import importlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nearfar.catalogue import System
+from nearfar.catalogue import Study, System
 from nearfar.evaluation import paired_interval
 from nearfar.training.files import atomic_write
 from nearfar.training.run import environment
@@ -102,8 +102,8 @@ class Reproduction:
     explanation: str = ""
 
 
-def load(system: System) -> Reproduction:
-    """The reproduction of a system.
+def load(system: System | Study) -> Reproduction:
+    """The reproduction of a system or a study.
 
     Raises:
         ValueError: it has none.
@@ -114,7 +114,7 @@ def load(system: System) -> Reproduction:
 
 
 def reproduce(
-    system: System, *, seeds: int | None = None, out: Path | None = None, say: Callable[[str], None] = print
+    system: System | Study, *, seeds: int | None = None, out: Path | None = None, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """Run a reproduction and judge it. With ``out`` the result is written to ``out/<slug>.json``."""
     reproduction = load(system)
@@ -165,3 +165,32 @@ def as_text(result: Mapping[str, Any]) -> str:
         text = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in metrics.items())
         lines.append(f"    {arm}: {text}")
     return "\n".join(lines)
+
+
+def page(measured: Sequence[tuple[System | Study, Mapping[str, Any]]]) -> str:
+    """Results in Markdown: a table of verdicts, then every claim with its figures, setting and explanation."""
+    lines = ["| what | claims that hold | verdict |", "| --- | ---: | --- |"]
+    for what, result in measured:
+        holding = sum(claim["verdict"] == VERDICTS[0] for claim in result["claims"])
+        lines.append(f"| {what.name} | {holding} of {len(result['claims'])} | {result['verdict']} |")
+    for what, result in measured:
+        lines += ["", f"## {what.name}: {result['verdict']}", "", result["setting"], ""]
+        lines += [
+            "| claim | metric | treatment | baseline | ahead | verdict |",
+            "| --- | --- | ---: | ---: | --- | --- |",
+        ]
+        for claim in result["claims"]:
+            lines.append(
+                f"| {claim['text']} | {claim['metric']} | {claim['treatment_mean']:.3f} | {claim['baseline_mean']:.3f} "
+                f"| {claim['difference']:+.3f} [{claim['low']:+.3f}, {claim['high']:+.3f}] | {claim['verdict']} |"
+            )
+        explanation = " ".join(load(what).explanation.split())
+        if explanation:
+            lines += ["", explanation]
+        where = result["environment"]
+        lines += [
+            "",
+            f"{result['seeds']} seeds, {result['seconds']:.0f} s, nearfar {where['nearfar']}, torch {where['torch']}, "
+            f"{where['machine']}, {where['threads']} threads, {result['date']}.",
+        ]
+    return "\n".join(lines) + "\n"

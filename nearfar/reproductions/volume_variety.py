@@ -1,13 +1,12 @@
 """More layouts or more appearances: the same number of pictures, spent on either.
 
-Not a method's claim but a question that the CARLA-4AGT paper (arXiv 2412.16592) asks of data: run
-``python -m nearfar.reproductions.volume_variety`` for its answer at small scale.
+Not a method's claim but a question that the CARLA-4AGT paper (arXiv 2412.16592) asks of data.
 """
 
 from __future__ import annotations
 
 from nearfar.reproductions.arms import arm
-from nearfar.reproductions.harness import Claim, Reproduction, as_text, worst
+from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.segmentation.data.scenes import RenderedScenes
 from nearfar.segmentation.evaluation import evaluate
 from nearfar.segmentation.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
@@ -50,22 +49,3 @@ REPRODUCTION = Reproduction(
         ),
     ),
 )
-
-
-def answer(seeds: int = REPRODUCTION.seeds) -> str:
-    """All seeds, judged, as text."""
-    scores = [run(seed) for seed in range(seeds)]
-    claims = [claim.judge(scores) for claim in REPRODUCTION.claims]  # type: ignore[arg-type]
-    return as_text(
-        {
-            "slug": "volume or variety",
-            "verdict": worst([claim["verdict"] for claim in claims]),
-            "setting": " ".join(REPRODUCTION.setting.split()),
-            "claims": claims,
-            "scores": scores,
-        }
-    )
-
-
-if __name__ == "__main__":
-    print(answer())

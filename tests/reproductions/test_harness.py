@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nearfar.catalogue import SYSTEMS, find
+from nearfar.catalogue import MEASURED, STUDIES, SYSTEMS, find, find_measured
 from nearfar.reproductions import harness
 from nearfar.reproductions.harness import VERDICTS, Claim, worst
 
@@ -55,9 +55,9 @@ def test_a_claim_about_absent_data_is_left_out() -> None:
     assert CLAIM.applies([{"new": {}, "old": {}}])  # what has to be there and is not must fail when judged
 
 
-@pytest.mark.parametrize("slug", [s.slug for s in SYSTEMS if s.reproduction])
+@pytest.mark.parametrize("slug", [m.slug for m in MEASURED if m.reproduction])
 def test_every_reproduction_names_arms_and_at_least_three_seeds(slug: str) -> None:
-    found = harness.load(find(slug))
+    found = harness.load(find_measured(slug))
     assert found.seeds >= 3
     assert found.setting.strip()
     assert found.claims
@@ -69,13 +69,29 @@ def test_every_reproduction_names_arms_and_at_least_three_seeds(slug: str) -> No
 @pytest.mark.parametrize("path", sorted(harness.RESULTS.glob("*.json")), ids=lambda p: p.stem)
 def test_committed_verdicts_are_what_their_scores_say(path: Path) -> None:
     result = json.loads(path.read_text())
-    claims = [c for c in harness.load(find(path.stem)).claims if c.applies(result["scores"])]
+    claims = [c for c in harness.load(find_measured(path.stem)).claims if c.applies(result["scores"])]
     assert [c["text"] for c in result["claims"]] == [c.text for c in claims]
     judged = [claim.judge(result["scores"]) for claim in claims]
     assert [c["verdict"] for c in result["claims"]] == [c["verdict"] for c in judged]
     assert result["verdict"] == worst([c["verdict"] for c in judged])
     assert result["verdict"] in VERDICTS
     assert result["seeds"] == len(result["scores"])
+
+
+def test_the_page_has_every_claim_and_its_verdict() -> None:
+    found = [(m, m.result) for m in MEASURED if m.result is not None]
+    text = harness.page(found)
+    assert found
+    for what, result in found:
+        assert f"## {what.name}: {result['verdict']}" in text
+        assert all(f"| {claim['text']} |" in text for claim in result["claims"])
+
+
+def test_a_study_has_a_reproduction_and_no_method() -> None:
+    for study in STUDIES:
+        assert study.reproduction
+        with pytest.raises(KeyError):
+            find(study.slug)
 
 
 def test_a_method_without_a_reproduction_says_so() -> None:
