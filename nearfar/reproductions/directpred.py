@@ -10,18 +10,25 @@ from torch import Tensor, nn
 from nearfar.reproductions.arms import arm, build
 from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.training import Method
+from nearfar.training.optimization import trainable
 from nearfar.vision.data import load
 from nearfar.vision.evaluation import evaluate
 from nearfar.vision.methods import DirectPred
 
 
 class TrainedLinear(DirectPred):
-    """The same linear predictor, trained by gradients."""
+    """The same linear predictor, trained by gradients from the identity at ten times the encoder's rate."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         width = self.predictor.in_features
         self.predictor = nn.Linear(width, width, bias=False)  # type: ignore[assignment]
+        nn.init.eye_(self.predictor.weight)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        own = list(self.predictor.parameters())
+        others = [p for p in trainable(self) if all(p is not q for q in own)]
+        return [{"params": others}, {"params": own, "lr_scale": 10.0}]
 
     def move_predictor(self, projections: Tensor) -> None:
         pass
@@ -89,6 +96,9 @@ REPRODUCTION = Reproduction(
     seeds=3,
     setting="""scikit-learn's handwriting in drawn styles at 16 px; a four-layer conv net, 500 steps of 128, SGD with
     weight decay. The arms differ in the linear predictor: computed with alpha 0.5, computed with alpha 1, or trained.
+    Of six ways to train it (drawn or the identity at the start, its own rate tenfold, the network's four times larger
+    or smaller) the best by nearest neighbours on training digits held apart is used: 0.76, where the usual start gave
+    0.62 and DirectPred 0.93.
     The theory's arms are its differential equations for linear networks of 12 dimensions, followed by Euler's method.
     """,
     claims=(
