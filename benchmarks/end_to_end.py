@@ -6,8 +6,8 @@ installed is replaced by a stand-in that is not slower, and the result says so. 
 
 Four figures: images per second; the share of the floor (steps of the same network on fixed views in the same
 precision, taken in turns with ours step by step, so that other work on the machine meets both); kNN accuracy after
-equal epochs; and the seconds until the accuracy that the peer ends with. Times are given twice: by the clock and as
-processor time, which other work on the machine stretches less.
+equal epochs; and the seconds until the accuracy that every seed of the peer ends with or above. Times are given twice:
+by the clock and as processor time, which other work on the machine stretches less.
 
 With ``NEARFAR_DATA`` set to a folder that holds ``cifar10`` the images are CIFAR-10's, otherwise the embedded digits.
 """
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--encoder", default="small-conv")
     parser.add_argument("--images", type=int, default=5120)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0, help="loader processes on both sides")
     parser.add_argument("--threads", type=int, default=1)
@@ -263,7 +263,7 @@ def main() -> None:
             result["images_per_second"].setdefault(clock, {})[name] = statistics.median(
                 seen / curve[-1][clock] for curve in found
             )
-    goal = result["knn"]["peer"]["mean"]
+    goal = min(curve[-1]["knn"] for curve in curves["peer"])
     result["goal"] = goal
     for clock in ("wall", "cpu"):
         speed = result["images_per_second"][clock]

@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 # Script and arguments of each; those on request take long or need a machine that not everyone has.
 BENCHMARKS = {
     "losses": ["losses.py"],
+    "nt-xent": ["losses.py", "--losses", "nt_xent", "--sizes", "4096", "16384", "--threads", "2"],
     "loss-model": ["loss_model.py"],
     "ranks": ["ranks.py"],
     "views": ["views.py"],

@@ -62,9 +62,12 @@ def startup(found: dict[str, Any]) -> Iterator[str]:
             yield f"| `{row['command']}` | `import torch` | {row['cpu_of_torch']:.0%} of it | 20% | |"
 
 
+FORMS = {"nt-xent": losses, "losses": losses, "views": views, "end-to-end": end_to_end, "startup": startup}
+
+
 def table() -> str:
     lines = [HEAD]
-    for name, form in (("losses", losses), ("views", views), ("end-to-end", end_to_end), ("startup", startup)):
+    for name, form in FORMS.items():
         found = read(name)
         if found is not None:
             lines += form(found)
