@@ -87,6 +87,10 @@ REPRODUCTION = Reproduction(
     CARE with the weight 0. Rotation residual: the error of the best rotation between the projections of 500 other
     digits and of the same under one random augmentation of all, as a share of their spread, mean of {DRAWS}
     augmentations. Hue R2: of a linear regression of the hue's sine and cosine on the representation.""",
+    explanation="""Contrast alone already takes the residual from 1.3 to 0.2 and leaves the hue to be read (R2
+    0.98): on these digits there is little that a rotation could explain better. The weight is not the reason: on
+    training digits held apart the residual is 0.191 without the term, 0.196 with the released weight, 0.192 with
+    ten and 0.187 with a hundred times as much.""",
     claims=(
         Claim("CARE beats its untrained encoder", "care", "untrained", "linear"),
         Claim("augmentations act more like rotations", "care", "no equivariance", "rotation residual", better="lower"),

@@ -61,8 +61,8 @@ REPRODUCTION = Reproduction(
     No setting was chosen for this.""",
     explanation="""Weather that was never labelled is learned from drawn streets alone. Photographs are not: the
     embedded streets have flat colours and simple shapes, and a small net trained from nothing on them scores 0.21
-    of CamVid's 11 classes, mostly road, sky and buildings; pseudo-labels of a network that is mostly wrong cannot
-    tell it better. The paper starts from ImageNet's weights and from a rendered game.""",
+    on CamVid's 11 classes; pseudo-labels of a network that is mostly wrong cannot tell it better. The paper starts
+    from ImageNet's weights and from a rendered game.""",
     claims=(
         Claim("it adapts to unlabelled weather", "dacs", "source only", "miou target"),
         Claim("unlabelled weathers are segmented more alike", "dacs", "source only", "agreement target"),
