@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses import _triton
+from nearfar.losses.engine import triton
 
 TEMPERATURE = 0.05
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -63,11 +63,11 @@ def inf_cl_info_nce() -> Loss | None:
 
 def without_fusion(loss: Loss) -> Loss:
     def tiles(a: Tensor, b: Tensor) -> Tensor:
-        _triton.use(False)
+        triton.use(False)
         try:
             return loss(a, b)
         finally:
-            _triton.use(True)
+            triton.use(True)
 
     return tiles
 
@@ -144,7 +144,7 @@ def tune(options: argparse.Namespace) -> None:
     """Time both kernels with every candidate of tile sizes that the GPU can run."""
     from triton.runtime.errors import OutOfResources
 
-    from nearfar.losses._triton import engine
+    from nearfar.losses.engine.triton import engine
 
     half = options.dtype != "float32"
     y = F.normalize(torch.randn(16384, options.width, device="cuda"), dim=1) * 5
@@ -174,7 +174,7 @@ def compile_kernels(capability: int) -> list[dict[str, Any]]:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from nearfar.losses._triton import engine, kernels
+    from nearfar.losses.engine.triton import engine, kernels
 
     rows = []
     for (kernel, half), (height, columns, warps, stages) in engine.TILES.items():

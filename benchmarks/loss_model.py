@@ -27,7 +27,7 @@ from loss_sides import TEMPERATURE
 from scipy.optimize import nnls
 
 from nearfar.losses import nt_xent
-from nearfar.losses._tiles import TILE
+from nearfar.losses.engine.tiles import TILE
 
 # (pairs, width)
 FITTED = [(1024, 64), (1024, 256), (2048, 64), (2048, 256)]

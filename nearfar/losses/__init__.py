@@ -27,6 +27,9 @@ pixels and class prototypes    :func:`prototype_contrast`
 aligned patches                :func:`aligned_patch_contrast`, and :func:`normalized_entropy` of predictions
 cells of dense maps            :func:`pixel_consistency`, :func:`pixel_contrast`, :func:`dense_nt_xent`, matched by
                                :func:`dense_correspondence`
+pixels of hidden patches       :func:`masked_reconstruction`, and of regions in them :func:`masked_regions`
+latents of hidden patches      :func:`latent_prediction`
+bags of visual words           :func:`bag_divergence`
 =============================  ==================================================================
 """
 
@@ -38,19 +41,24 @@ from nearfar.losses.dense_contrast import dense_correspondence, dense_nt_xent, p
 from nearfar.losses.entropy import discrete_entropy, discrete_reconstruction, vmf_entropy, vmf_reconstruction
 from nearfar.losses.equivariance import rotational_equivariance
 from nearfar.losses.infonce import grace, info_nce, nt_xent, symmetric_info_nce
+from nearfar.losses.latent import latent_prediction
 from nearfar.losses.mixup import mixed_barlow_twins
 from nearfar.losses.pairwise import sigmoid_pair_loss
 from nearfar.losses.patch_contrast import aligned_patch_contrast, normalized_entropy
 from nearfar.losses.polyview import poly_view
 from nearfar.losses.prototype_contrast import prototype_contrast
+from nearfar.losses.reconstruction import masked_reconstruction
 from nearfar.losses.redundancy import barlow_twins, vicreg
+from nearfar.losses.regions import masked_regions
 from nearfar.losses.regression import byol_regression, negative_cosine
 from nearfar.losses.relic import relic, relic_kl, relic_multicrop
 from nearfar.losses.supervised import supcon
+from nearfar.losses.words import bag_divergence
 
 __all__ = [
     "aligned_patch_contrast",
     "amcl",
+    "bag_divergence",
     "barlow_twins",
     "byol_regression",
     "cacr",
@@ -61,6 +69,9 @@ __all__ = [
     "feature_distance",
     "grace",
     "info_nce",
+    "latent_prediction",
+    "masked_reconstruction",
+    "masked_regions",
     "mixed_barlow_twins",
     "negative_cosine",
     "normalized_entropy",

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nearfar.losses._blocks import in_row_blocks
 from nearfar.losses._checks import choice, full_precision, number, paired, unit_rows
+from nearfar.losses.engine.blocks import in_row_blocks
 
 NEGATIVES = ("max", "logsumexp")
 Negatives = Literal["max", "logsumexp"]

@@ -8,8 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from nearfar.losses._blocks import in_row_blocks
 from nearfar.losses._checks import full_precision, number, paired, unit_rows
+from nearfar.losses.engine.blocks import in_row_blocks
 
 
 @full_precision

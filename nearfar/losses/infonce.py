@@ -15,8 +15,8 @@ from nearfar.losses._checks import (
     reduce_rows,
     unit_rows,
 )
-from nearfar.losses._logsumexp import cross_logsumexp, self_logsumexp
-from nearfar.losses._tiles import LN2, LOG2E, exponents_are_bounded
+from nearfar.losses.engine.logsumexp import cross_logsumexp, self_logsumexp
+from nearfar.losses.engine.tiles import LN2, LOG2E, exponents_are_bounded
 
 
 def _nll(positive: Tensor, negatives_lse: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nearfar.losses._checks import full_precision, number, paired, unit_rows
-from nearfar.losses._energy import off_diagonal_energy
+from nearfar.losses.engine.energy import off_diagonal_energy
 from nearfar.losses.redundancy import _at_least_two_rows
 
 VARIANCE_FLOOR = 1e-12

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nearfar.losses._checks import full_precision, inverse_temperature, number, paired, unit_rows
-from nearfar.losses._softplus import softplus_row_sums
+from nearfar.losses.engine.softplus import softplus_row_sums
 
 
 @full_precision

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nearfar.losses._checks import choice, full_precision, inverse_temperature, paired, unit_rows
-from nearfar.losses._logsumexp import cross_logsumexp, self_logsumexp
-from nearfar.losses._tiles import LN2, LOG2E, exponents_are_bounded
+from nearfar.losses.engine.logsumexp import cross_logsumexp, self_logsumexp
+from nearfar.losses.engine.tiles import LN2, LOG2E, exponents_are_bounded
 from nearfar.losses.infonce import nt_xent
 
 PolyViewVariant = Literal["geometric", "arithmetic", "sufficient-statistics", "multi-crop"]

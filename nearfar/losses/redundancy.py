@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nearfar.losses._checks import full_precision, number, paired
-from nearfar.losses._energy import off_diagonal_energy
+from nearfar.losses.engine.energy import off_diagonal_energy
 
 BATCH_NORM_EPS = 1e-5
 STD_EPS = 1e-4

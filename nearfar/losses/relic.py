@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nearfar.losses._checks import choice, full_precision, inverse_temperature, number, paired, unit_rows
-from nearfar.losses._proxy import KL_MODES, proxy_pair
-from nearfar.losses._tiles import LN2, LOG2E
+from nearfar.losses.engine.proxy import KL_MODES, proxy_pair
+from nearfar.losses.engine.tiles import LN2, LOG2E
 from nearfar.losses.infonce import info_nce
 
 

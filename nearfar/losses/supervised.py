@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from nearfar.losses._checks import choice, embeddings, full_precision, inverse_temperature, number, unit_rows
-from nearfar.losses._logsumexp import self_logsumexp
-from nearfar.losses._tiles import LN2, LOG2E, exponents_are_bounded
+from nearfar.losses.engine.logsumexp import self_logsumexp
+from nearfar.losses.engine.tiles import LN2, LOG2E, exponents_are_bounded
 
 
 @full_precision

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from nearfar.losses import _sharing
+from nearfar.losses.engine import sharing
 
 
 class _AllGather(torch.autograd.Function):
@@ -63,7 +63,7 @@ def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
     dtype = torch.result_type(tensors[0], tensors[-1])
     counts = _row_counts(tensors[0])
     everything = _AllGather.apply(torch.cat([t.to(dtype) for t in tensors], dim=1), counts)
-    _sharing.note_gathered(sum(counts))
+    sharing.note_gathered(sum(counts))
     return everything.split(widths, dim=1)
 
 
@@ -75,13 +75,13 @@ def _row_counts(x: Tensor) -> list[int]:
 
 
 def shared_losses() -> AbstractContextManager[None]:
-    """A context in which the ranks share the work of losses of gathered embeddings (``nearfar.losses._sharing``).
+    """A context in which the ranks share the work of losses of gathered embeddings (``nearfar.losses.engine.sharing``).
 
     Inside it every rank has to compute the same losses in the same order, as every rank has to gather.
     """
     if world_size() == 1:
         return nullcontext()
-    return _sharing.sharing(_sharing.Ranks(rank(), world_size(), _reduce))
+    return sharing.sharing(sharing.Ranks(rank(), world_size(), _reduce))
 
 
 def _reduce(tensor: Tensor, how: Literal["sum", "max"]) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses import _proxy
 from nearfar.losses.adaptive import NEGATIVES
+from nearfar.losses.engine import proxy
 from nearfar.losses.entropy import ESTIMATORS
 from nearfar.losses.polyview import VARIANTS
 from tests.losses import reference, reference_views
@@ -96,11 +96,11 @@ SOFTMAX = [
     pair("supcon", 1, wrap=labelled),
     pair("supcon skip", 1, wrap=labelled, fn="supcon", on_empty="skip", base_temperature=0.07),
     pair("sigmoid_pair_loss", 2, bias=-3.0),
-    *(pair(f"relic {mode}", 4, fn="relic", alpha=0.7, kl_mode=mode) for mode in _proxy.KL_MODES),
+    *(pair(f"relic {mode}", 4, fn="relic", alpha=0.7, kl_mode=mode) for mode in proxy.KL_MODES),
     pair("relic alpha 0", 4, fn="relic", alpha=0),
     *(
         pair(f"relic_multicrop {mode}", 5, wrap=crops, fn="relic_multicrop", alpha=0.7, kl_mode=mode)
-        for mode in _proxy.KL_MODES
+        for mode in proxy.KL_MODES
     ),
     *(more(f"poly_view {v}", 4, many, variant=v) for v in VARIANTS),
     pair("relic_multicrop others", 5, wrap=crops, fn="relic_multicrop", alpha=2.0, include_same_crop=False),

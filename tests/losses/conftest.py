@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from nearfar.losses import _blocks, _proxy, _tiles
+from nearfar.losses.engine import blocks, proxy, tiles
 from tests.losses.cases import ROWS, WIDTH
 
 
 @pytest.fixture
 def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many ragged tiles and row blocks instead of one, on matrices of a dozen rows."""
-    monkeypatch.setattr(_tiles, "SINGLE_TILE_ENTRIES", 0)
-    monkeypatch.setattr(_tiles, "TILE", {"cpu": (3, 5), "accelerator": (3, 5)})
-    monkeypatch.setattr(_proxy, "BLOCK_ENTRIES", {"cpu": 0, "accelerator": 0})
-    monkeypatch.setattr(_proxy, "LEAST_ROWS", 4)
-    monkeypatch.setattr(_blocks, "BLOCK_ENTRIES", {"cpu": 40, "accelerator": 40})
+    monkeypatch.setattr(tiles, "SINGLE_TILE_ENTRIES", 0)
+    monkeypatch.setattr(tiles, "TILE", {"cpu": (3, 5), "accelerator": (3, 5)})
+    monkeypatch.setattr(proxy, "BLOCK_ENTRIES", {"cpu": 0, "accelerator": 0})
+    monkeypatch.setattr(proxy, "LEAST_ROWS", 4)
+    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", {"cpu": 40, "accelerator": 40})
 
 
 @pytest.fixture

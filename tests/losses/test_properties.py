@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses import _proxy
+from nearfar.losses.engine import proxy
 from tests.losses.cases import LABELS, PLAIN, ROWS, SOFTMAX, WIDTH, Case, close, total
 
 TAU = 0.1
@@ -61,7 +61,7 @@ def test_swapped_views(name: str) -> None:
     close(evaluate(case, [b, a]), evaluate(case, [a, b]))
 
 
-@pytest.mark.parametrize("mode", _proxy.KL_MODES)
+@pytest.mark.parametrize("mode", proxy.KL_MODES)
 def test_swapped_views_of_relic_and_byol(rows: list[Tensor], mode: str) -> None:
     o1, o2, t1, t2, _ = rows
     for loss in (partial(losses.relic, temperature=TAU, alpha=2.0, kl_mode=mode), losses.byol_regression):

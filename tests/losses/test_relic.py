@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses import _proxy
+from nearfar.losses.engine import proxy
 from tests.losses.cases import ROWS, close
 
 TAU = 0.1
@@ -32,7 +32,7 @@ def test_relic_modes_have_one_value_and_three_gradients(rows: list[Tensor]) -> N
     leaf = rows[0].requires_grad_()
     found = [
         losses.relic(leaf, *rows[1:4], temperature=TAU, alpha=1.0, kl_mode=mode)["invariance"]
-        for mode in _proxy.KL_MODES
+        for mode in proxy.KL_MODES
     ]
     gradients = [torch.autograd.grad(value, leaf)[0] for value in found]
     assert found[0] > 0.01
@@ -51,7 +51,7 @@ def test_relic_kl_measures_the_invariance_term(rows: list[Tensor]) -> None:
     assert losses.relic_kl(o1, o1, t1, t1, temperature=TAU) == 0
 
 
-@pytest.mark.parametrize("mode", _proxy.KL_MODES)
+@pytest.mark.parametrize("mode", proxy.KL_MODES)
 @pytest.mark.parametrize("alpha", [0.0, 0.7])
 def test_targets_get_no_gradient(rows: list[Tensor], mode: str, alpha: float) -> None:
     leaves = [x.requires_grad_() for x in rows[:4]]
@@ -63,7 +63,7 @@ def test_targets_get_no_gradient(rows: list[Tensor], mode: str, alpha: float) ->
     assert leaves[0].grad.any()
 
 
-@pytest.mark.parametrize("mode", _proxy.KL_MODES)
+@pytest.mark.parametrize("mode", proxy.KL_MODES)
 def test_multicrop_of_two_large_crops_is_half_of_relic(rows: list[Tensor], mode: str) -> None:
     o1, o2, t1, t2, _ = rows
     one = losses.relic(o1, o2, t1, t2, temperature=TAU, alpha=0.7, kl_mode=mode)
@@ -72,7 +72,7 @@ def test_multicrop_of_two_large_crops_is_half_of_relic(rows: list[Tensor], mode:
         close(2 * many[name], one[name])
 
 
-@pytest.mark.parametrize("mode", _proxy.KL_MODES)
+@pytest.mark.parametrize("mode", proxy.KL_MODES)
 def test_multicrop_with_all_other_images_sampled_is_the_full_softmax(rows: list[Tensor], mode: str) -> None:
     o1, o2, small, t1, t2 = (x.requires_grad_() for x in rows)
     online = (o1, o2, small)

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nearfar import losses
-from nearfar.losses import _sharing
-from nearfar.losses._sharing import Ranks, fingerprint, note_gathered, sharing
+from nearfar.losses.engine import sharing as engine
+from nearfar.losses.engine.sharing import Ranks, fingerprint, note_gathered, sharing
 from tests.losses.cases import PLAIN, ROWS, SOFTMAX, Case, close, total, value_and_gradients
 
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ GLOBAL = 96
 def one_thread_and_no_threshold(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(_sharing, "LEAST_ENTRIES", {"cpu": 0})
+    monkeypatch.setattr(engine, "LEAST_ENTRIES", {"cpu": 0})
     yield
     torch.set_num_threads(before)
 
@@ -225,7 +225,7 @@ def test_ranks_with_different_settings_share_nothing() -> None:
 def test_local_rows_and_small_matrices_send_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room(2)
     room.run(one_step("info_nce", 0.1, rows=GLOBAL // 2), gathered=GLOBAL)
-    monkeypatch.setattr(_sharing, "LEAST_ENTRIES", {"cpu": GLOBAL * GLOBAL + 1})
+    monkeypatch.setattr(engine, "LEAST_ENTRIES", {"cpu": GLOBAL * GLOBAL + 1})
     room.run(one_step("info_nce", 0.1), gathered=GLOBAL)
     assert room.messages == [[], []]
 
@@ -251,5 +251,5 @@ def test_fingerprint_sees_every_bit_and_its_place() -> None:
 def test_fingerprint_does_not_depend_on_how_it_is_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
     z = torch.randn(50, 7, generator=torch.Generator().manual_seed(0))
     whole = fingerprint([z, torch.tensor(2.0)])
-    monkeypatch.setattr(_sharing, "CHUNK", 30)
+    monkeypatch.setattr(engine, "CHUNK", 30)
     assert fingerprint([z, torch.tensor(2.0)]) == whole

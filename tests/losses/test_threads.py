@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nearfar import losses
-from nearfar.losses import _threads
+from nearfar.losses.engine import threads
 from tests.losses.cases import SOFTMAX, Case, value_and_gradients
 
 
@@ -27,14 +27,14 @@ def test_any_number_of_threads_gives_the_same(case: Case, temperature: float) ->
     loss = partial(case.loss, temperature=temperature)
     torch.set_num_threads(1)
     alone = value_and_gradients(loss, case.data(torch.float64))
-    for threads in (2, 3):
-        torch.set_num_threads(threads)
+    for count in (2, 3):
+        torch.set_num_threads(count)
         shared = value_and_gradients(loss, case.data(torch.float64))
         torch.testing.assert_close(shared, alone, rtol=1e-12, atol=1e-13)
         again = value_and_gradients(loss, case.data(torch.float64))
         assert torch.equal(again[0], shared[0])
         assert all(map(torch.equal, again[1], shared[1]))
-        assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == count
 
 
 @pytest.mark.usefixtures("tiny_tiles")
@@ -49,9 +49,9 @@ def test_inside_inference_mode() -> None:
 
 def test_every_strip_is_worked_on_once_and_in_order() -> None:
     torch.set_num_threads(3)
-    parts = _threads.share(list(range(10)), list, 3)
+    parts = threads.share(list(range(10)), list, 3)
     assert parts == [[0, 5, 6], [1, 4, 7], [2, 3, 8, 9]]
-    assert _threads.share(list(range(10)), list, 1) == [list(range(10))]
+    assert threads.share(list(range(10)), list, 1) == [list(range(10))]
 
 
 def test_a_failure_in_a_thread_reaches_the_caller() -> None:
@@ -62,16 +62,16 @@ def test_a_failure_in_a_thread_reaches_the_caller() -> None:
             raise RuntimeError("strip 1 is broken")
 
     with pytest.raises(RuntimeError, match="strip 1 is broken"):
-        _threads.share([0, 1, 2, 3], work, 2)
+        threads.share([0, 1, 2, 3], work, 2)
     assert torch.get_num_threads() == 2
 
 
 def test_accumulators_limit_the_threads() -> None:
     torch.set_num_threads(4)
     like = torch.zeros(1)
-    most = _threads.ACCUMULATOR_BYTES // 4
-    assert _threads.worker_count(like, 100, 10) == 4
-    assert _threads.worker_count(like, 3, 10) == 3
-    assert _threads.worker_count(like, 100, most // 2) == 2
-    assert _threads.worker_count(like, 100, most * 10) == 1
-    assert _threads.worker_count(torch.zeros(1, device="meta"), 100, 10) == 1
+    most = threads.ACCUMULATOR_BYTES // 4
+    assert threads.worker_count(like, 100, 10) == 4
+    assert threads.worker_count(like, 3, 10) == 3
+    assert threads.worker_count(like, 100, most // 2) == 2
+    assert threads.worker_count(like, 100, most * 10) == 1
+    assert threads.worker_count(torch.zeros(1, device="meta"), 100, 10) == 1

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses import _logsumexp, _triton
+from nearfar.losses.engine import logsumexp, triton
 from tests.losses import reference
 from tests.losses.cases import SOFTMAX, Case, value_and_gradients
 
@@ -42,7 +42,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         seen.append((len(left), len(right)))
         return left.dtype == torch.float32
 
-    monkeypatch.setattr(_triton, "fits", fits)
+    monkeypatch.setattr(triton, "fits", fits)
     return seen
 
 
@@ -66,7 +66,7 @@ def bfloat16_products(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reference_sums(left: Tensor, right: Tensor, shifts: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Row and column log-sum-exp in float64 from the whole matrix."""
-    logits = left.double() @ right.double().T * _logsumexp.LN2
+    logits = left.double() @ right.double().T * logsumexp.LN2
     distance = torch.arange(logits.shape[1]).unsqueeze(0) - torch.arange(logits.shape[0]).unsqueeze(1)
     logits = logits.masked_fill(torch.isin(distance, torch.tensor(shifts)).to(logits.device), -torch.inf)
     return torch.logsumexp(logits, 1), torch.logsumexp(logits, 0)
@@ -105,13 +105,13 @@ def test_odd_sizes(rows: int, cols: int, width: int, skip_diagonal: bool, column
     exact = [x.float().double().requires_grad_() for x in (left, right)]
     row_lse, col_lse = reference_sums(*exact, (0,) if skip_diagonal else ())
     if skip_diagonal and 1 in (rows, cols):
-        found = _logsumexp.cross_logsumexp(
+        found = logsumexp.cross_logsumexp(
             left.float().to(DEVICE), right.float().to(DEVICE), skip_diagonal=True, columns=columns, bounded=False
         )
         assert torch.equal(found[0].isinf().cpu(), row_lse.isinf())
         return
     inputs = [x.float().to(DEVICE).requires_grad_() for x in (left, right)]
-    found = _logsumexp.cross_logsumexp(*inputs, skip_diagonal=skip_diagonal, columns=columns, bounded=False)
+    found = logsumexp.cross_logsumexp(*inputs, skip_diagonal=skip_diagonal, columns=columns, bounded=False)
     torch.testing.assert_close(found[0].double().cpu(), row_lse, rtol=1e-6, atol=1e-5)
     if columns:
         torch.testing.assert_close(found[1].double().cpu(), col_lse, rtol=1e-6, atol=1e-5)
@@ -125,7 +125,7 @@ def test_odd_sizes(rows: int, cols: int, width: int, skip_diagonal: bool, column
 def test_half_precision_is_multiplied_as_given_and_summed_in_float32(
     name: str, dtype: torch.dtype, fused: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nearfar.losses._triton import engine
+    from nearfar.losses.engine.triton import engine
 
     kinds = []
     launch = engine._Launch.__init__
@@ -150,7 +150,7 @@ def test_half_precision_is_multiplied_as_given_and_summed_in_float32(
 
 @pytest.mark.parametrize("shifts", [(), (0,), (-20, 0, 20)], ids=str)
 def test_parts_of_the_rows_add_up_to_the_whole(shifts: tuple[int, ...]) -> None:
-    from nearfar.losses._triton.engine import operand, row_gradient, row_sums
+    from nearfar.losses.engine.triton.engine import operand, row_gradient, row_sums
 
     left, right = (operand(torch.randn(40, 24, device=DEVICE), None) for _ in range(2))
     whole = row_sums(left, right, slice(0, 40), shifts)
@@ -168,17 +168,17 @@ def test_parts_of_the_rows_add_up_to_the_whole(shifts: tuple[int, ...]) -> None:
 
 
 def test_chosen_only_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_triton, "_runs_on", lambda device: True)
+    monkeypatch.setattr(triton, "_runs_on", lambda device: True)
     z = torch.empty(2000, 64, device="meta")
-    assert _triton.fits(z, z)
-    assert not _triton.fits(z.double(), z.double())
-    assert not _triton.fits(z[:100], z)
-    assert not _triton.fits(z.expand(2000, 64).repeat(1, 10), z)
-    _triton.use(False)
-    assert not _triton.fits(z, z)
-    _triton.use(True)
+    assert triton.fits(z, z)
+    assert not triton.fits(z.double(), z.double())
+    assert not triton.fits(z[:100], z)
+    assert not triton.fits(z.expand(2000, 64).repeat(1, 10), z)
+    triton.use(False)
+    assert not triton.fits(z, z)
+    triton.use(True)
     monkeypatch.undo()
-    assert not _triton.fits(z, z), "on this device there are no kernels"
+    assert not triton.fits(z, z), "on this device there are no kernels"
     assert losses.nt_xent(torch.randn(4, 3), torch.randn(4, 3), temperature=0.1).isfinite()
 
 

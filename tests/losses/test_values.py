@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nearfar import losses
-from nearfar.losses import _tiles
+from nearfar.losses.engine import tiles
 from tests.losses import reference
 from tests.losses.cases import (
     LABELS,
@@ -184,7 +184,7 @@ def test_labels_are_only_names() -> None:
 
 
 def test_only_bounded_exponents_go_without_a_running_maximum() -> None:
-    assert _tiles.exponents_are_bounded(1 / 0.07, normalized=True)
-    assert _tiles.exponents_are_bounded(torch.tensor(1 / 0.07, requires_grad=True), normalized=True)
-    assert not _tiles.exponents_are_bounded(1 / 0.005, normalized=True)
-    assert not _tiles.exponents_are_bounded(1.0, normalized=False)
+    assert tiles.exponents_are_bounded(1 / 0.07, normalized=True)
+    assert tiles.exponents_are_bounded(torch.tensor(1 / 0.07, requires_grad=True), normalized=True)
+    assert not tiles.exponents_are_bounded(1 / 0.005, normalized=True)
+    assert not tiles.exponents_are_bounded(1.0, normalized=False)

@@ -19,8 +19,8 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from nearfar import losses
-from nearfar.losses import _proxy, _sharing, _tiles
 from nearfar.losses.adaptive import NEGATIVES
+from nearfar.losses.engine import proxy, sharing, tiles
 from nearfar.losses.entropy import ESTIMATORS
 from nearfar.losses.polyview import VARIANTS
 from nearfar.training import Method, StepSampler, gather
@@ -90,6 +90,7 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
         f"dense_nt_xent {negatives}": lambda z, negatives=negatives: _dense(z, negatives)  # type: ignore[misc]
         for negatives in ("random", "all", "matched")
     },
+    "bag_divergence": lambda z: losses.bag_divergence(z[0], z[1].detach().softmax(1)),
     "cacr": lambda z: _sum(losses.cacr(z, tau_neg=2.0)),
     **{
         f"amcl {how}": lambda z, how=how: _sum(losses.amcl(*z, low=0.2, high=1.0, negatives=how))  # type: ignore[misc]
@@ -116,6 +117,9 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
 # What no case above can prove: the loss is none of the embeddings of a batch, or has no gradient.
 WITHOUT_A_CASE = {
     "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",
+    "masked_reconstruction": "compares each picture with itself; nothing of other images enters",
+    "latent_prediction": "compares each picture with itself; nothing of other images enters",
+    "masked_regions": "compares each picture with itself; nothing of other images enters",
     "normalized_entropy": "is a mean over pixels of predictions",
     "feature_distance": "compares two maps of one image; nothing of other images enters",
     "dense_correspondence": "finds positions, without gradient",
@@ -167,9 +171,9 @@ def _gradient(name: str, inputs: Tensor) -> Tensor:
 
 def share_small_matrices() -> None:
     """Let this process share matrices of a dozen rows too, cut into tiny tiles."""
-    _sharing.LEAST_ENTRIES = {"cpu": 0}
-    _tiles.SINGLE_TILE_ENTRIES, _tiles.TILE = 0, {"cpu": (3, 5)}
-    _proxy.BLOCK_ENTRIES, _proxy.LEAST_ROWS = {"cpu": 0}, 2
+    sharing.LEAST_ENTRIES = {"cpu": 0}
+    tiles.SINGLE_TILE_ENTRIES, tiles.TILE = 0, {"cpu": (3, 5)}
+    proxy.BLOCK_ENTRIES, proxy.LEAST_ROWS = {"cpu": 0}, 2
 
 
 class _Pairs(Method):

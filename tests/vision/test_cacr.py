@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar.losses import _blocks, _tiles, cacr
+from nearfar.losses import cacr
+from nearfar.losses.engine import blocks, tiles
 from nearfar.reproductions.arms import build
 from nearfar.reproductions.cacr import RATIO, long_tailed
 from nearfar.vision.methods import CACR
@@ -61,8 +62,8 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return loss.detach(), torch.autograd.grad(loss, z)[0]
 
     whole = found()
-    monkeypatch.setattr(_tiles, "SINGLE_TILE_ENTRIES", 0)
-    monkeypatch.setattr(_blocks, "BLOCK_ENTRIES", {"cpu": 24})
+    monkeypatch.setattr(tiles, "SINGLE_TILE_ENTRIES", 0)
+    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", {"cpu": 24})
     torch.testing.assert_close(found(), whole)
 
 

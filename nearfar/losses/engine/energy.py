@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nearfar.losses._sharing import shared, sum_over_ranks
+from nearfar.losses.engine.sharing import shared, sum_over_ranks
 
 
 def off_diagonal_energy(x: Tensor, y: Tensor, diagonal: Tensor) -> Tensor:

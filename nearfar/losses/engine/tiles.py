@@ -14,7 +14,7 @@ matrix products alone take 0.34 s):
 - For a matrix against itself only the upper triangle is made, in both passes. One product per tile gives the
   row and the column sums; in backward, two products with the same tile give both halves of the gradient.
 - No running maximum where the temperature bounds the exponents: 0.41 s against 0.46 s with one.
-- Several threads take strips of tiles, not shares of each operation (:mod:`nearfar.losses._threads`).
+- Several threads take strips of tiles, not shares of each operation (:mod:`nearfar.losses.engine.threads`).
 
 Measured and rejected: strips of full width instead of tiles (0% to 5% slower, and their buffers grow with the
 batch); a transposed accumulator for the column half of the gradient (0% to 8% slower, more memory); the row
@@ -29,7 +29,7 @@ import math
 import torch
 from torch import Tensor
 
-from nearfar.losses._sharing import Ranks
+from nearfar.losses.engine.sharing import Ranks
 
 LOG2E = math.log2(math.e)
 LN2 = math.log(2.0)

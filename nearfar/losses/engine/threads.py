@@ -20,7 +20,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from nearfar.losses._sharing import deal
+from nearfar.losses.engine.sharing import deal
 
 Strip = TypeVar("Strip")
 Result = TypeVar("Result")

@@ -1,8 +1,8 @@
 """Rows of a pairwise matrix taken in blocks that are made again for the gradient.
 
-For formulas that are no plain log-sum-exp (see :mod:`nearfar.losses._logsumexp` for those): a few whole rows of the
-matrix are computed by ordinary differentiable operations, reduced to one number a row and forgotten. Memory is linear
-in the number of rows; the price is a second forward pass, about a third more time.
+For formulas that are no plain log-sum-exp (see :mod:`nearfar.losses.engine.logsumexp` for those): a few whole rows of
+the matrix are computed by ordinary differentiable operations, reduced to one number a row and forgotten. Memory is
+linear in the number of rows; the price is a second forward pass, about a third more time.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from nearfar.losses import _tiles
-from nearfar.losses._tiles import spans
+from nearfar.losses.engine import tiles
+from nearfar.losses.engine.tiles import spans
 
 BLOCK_ENTRIES = {"cpu": 1 << 19, "accelerator": 1 << 24}
 
@@ -27,7 +27,7 @@ def in_row_blocks(block: Callable[[Tensor, Tensor, int], Tensor], left: Tensor, 
         left, right: what is compared.
     """
     n, m = len(left), len(right)
-    if n * m <= _tiles.SINGLE_TILE_ENTRIES:
+    if n * m <= tiles.SINGLE_TILE_ENTRIES:
         return block(left, right, 0)
     kind = "cpu" if left.device.type == "cpu" else "accelerator"
     rows = spans(0, n, max(1, BLOCK_ENTRIES[kind] // m))

@@ -1,4 +1,4 @@
-"""Fused log-sum-exp for GPUs: chosen where it fits, and the tiles of :mod:`nearfar.losses._logsumexp` elsewhere.
+"""Fused log-sum-exp for GPUs: chosen where it fits, and the tiles of :mod:`nearfar.losses.engine.logsumexp` elsewhere.
 
 Not timed on a GPU yet; ``use(False)`` turns it off. Nothing here imports Triton before a tensor on a GPU arrives.
 """

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nearfar.losses._sharing import Ranks, shared
-from nearfar.losses._threads import share, total, worker_count
-from nearfar.losses._tiles import LOG2E, Grid, masked_tile
+from nearfar.losses.engine.sharing import Ranks, shared
+from nearfar.losses.engine.threads import share, total, worker_count
+from nearfar.losses.engine.tiles import LOG2E, Grid, masked_tile
 
 
 def softplus_row_sums(left: Tensor, right: Tensor, bias: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Row (and column) log-sum-exp of a similarity matrix that is never held whole, with gradients.
 
 ``cross_logsumexp`` compares two sets of embeddings, ``self_logsumexp`` a set with itself. Both take
-embeddings whose inner products are logits in base two (see :mod:`nearfar.losses._tiles`) and return natural
+embeddings whose inner products are logits in base two (see :mod:`nearfar.losses.engine.tiles`) and return natural
 logarithms. Entries that a loss treats apart, the positive and the row itself, are left out of the sum: the
 loss is then ``softplus(lse - positive)``, which keeps its relative precision when the positive dominates,
 where ``lse_of_everything - positive`` would cancel.
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nearfar.losses import _triton
-from nearfar.losses._sharing import Ranks, shared
-from nearfar.losses._threads import share, total, worker_count
-from nearfar.losses._tiles import LN2, ExpSums, Grid, masked_tile, row_weights, two_sided_weights
+from nearfar.losses.engine import triton
+from nearfar.losses.engine.sharing import Ranks, shared
+from nearfar.losses.engine.threads import share, total, worker_count
+from nearfar.losses.engine.tiles import LN2, ExpSums, Grid, masked_tile, row_weights, two_sided_weights
 
 
 def cross_logsumexp(
@@ -45,10 +45,10 @@ def cross_logsumexp(
     """
     shifts = same_thing(len(left), views) if skip_diagonal else ()
     ranks = shared(("cross", shifts, columns, bounded), left, right)
-    if _triton.fits(left, right):
-        from nearfar.losses._triton.engine import CrossLogSumExp
+    if triton.fits(left, right):
+        from nearfar.losses.engine.triton.engine import CrossLogSumExp
 
-        halves = _triton.halves(*given) if given else (None, None)
+        halves = triton.halves(*given) if given else (None, None)
         found = CrossLogSumExp.apply(left, right, halves, shifts, columns, ranks)
     else:
         found = _CrossLogSumExp.apply(left, right, shifts, columns, bounded, ranks)
@@ -64,10 +64,10 @@ def self_logsumexp(y: Tensor, *, views: int = 1, bounded: bool, given: Sequence[
     """
     shifts = same_thing(len(y), views)
     ranks = shared(("self", shifts, bounded), y, y)
-    if _triton.fits(y, y):
-        from nearfar.losses._triton.engine import SelfLogSumExp
+    if triton.fits(y, y):
+        from nearfar.losses.engine.triton.engine import SelfLogSumExp
 
-        return SelfLogSumExp.apply(y, _triton.half(*given), shifts, ranks)
+        return SelfLogSumExp.apply(y, triton.half(*given), shifts, ranks)
     return _SelfLogSumExp.apply(y, shifts, bounded, ranks)
 
 

@@ -1,4 +1,4 @@
-"""Launching the kernels, and their place in autograd: the counterpart of :mod:`nearfar.losses._logsumexp`.
+"""Launching the kernels, and their place in autograd: the counterpart of :mod:`nearfar.losses.engine.logsumexp`.
 
 Tile sizes come from a table, not from timing at run time: another tile size adds up in another order, and a run
 must repeat to the bit. They keep shared memory below 100 KB, which every GPU from compute capability 8.0 on has.
@@ -15,9 +15,9 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nearfar.losses._sharing import Ranks
-from nearfar.losses._tiles import LN2, ExpSums
-from nearfar.losses._triton.kernels import row_gradient_kernel, row_sums_kernel
+from nearfar.losses.engine.sharing import Ranks
+from nearfar.losses.engine.tiles import LN2, ExpSums
+from nearfar.losses.engine.triton.kernels import row_gradient_kernel, row_sums_kernel
 
 # Rows, columns, warps and pipeline stages of a tile: (kernel, half precision) -> sizes.
 TILES: dict[tuple[str, bool], tuple[int, int, int, int]] = {

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nearfar.losses._sharing import Ranks, shared
-from nearfar.losses._threads import share, worker_count
-from nearfar.losses._tiles import LN2, spans
+from nearfar.losses.engine.sharing import Ranks, shared
+from nearfar.losses.engine.threads import share, worker_count
+from nearfar.losses.engine.tiles import LN2, spans
 
 KL_MODES = ("full", "sg_entropy", "sg_target")
 # Entries of one block of rows, by device type, and the least number of rows in a block.

@@ -1,0 +1,56 @@
+"""Binary maps of regions in hidden patches: R-MAE's second objective."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nearfar.losses._checks import floating, full_precision, number
+
+
+@full_precision
+def masked_regions(logits: Tensor, regions: Tensor, mask: Tensor, *, background: float = 1.0) -> Tensor:
+    r"""Cross-entropy of predicted region maps, over hidden patches only.
+
+    .. math::
+        L = \frac{\sum_{nl} m_{nl} \frac{1}{K P} \sum_{kp} w_{nklp} \,
+            \mathrm{BCE}(\sigma(\hat r_{nklp}), r_{nklp})}{\sum_{nl} m_{nl}}
+
+    R-MAE (Nguyen et al., 2024, arXiv 2306.05411; released code ``rmae.py``, ``_forward_region_loss``). The weight
+    :math:`w` is ``background`` where a pixel lies outside of its region and 1 inside. Where nothing is hidden the loss
+    is 0. It compares each picture with itself.
+
+    Args:
+        logits: (N, K, L, P), what is said of P pixels in each of L patches for each of K regions.
+        regions: (N, K, L, P), boolean, True inside the region.
+        mask: (N, L), boolean, True where the patch was hidden.
+        background: weight of pixels outside, at least 0; below 1 keeps small regions from being ignored.
+
+    Returns:
+        A scalar, at least 0.
+
+    Raises:
+        TypeError: logits that are not floating, or maps or a mask that are not boolean.
+        ValueError: shapes or devices that do not fit, or a negative weight.
+    """
+    (logits,) = floating(logits=logits)
+    number("background", background, at_least=0.0)
+    for name, tensor in (("regions", regions), ("mask", mask)):
+        if not isinstance(tensor, Tensor) or tensor.dtype != torch.bool:
+            got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{name} must be a boolean tensor, got {got}")
+        if tensor.device != logits.device:
+            raise ValueError(f"{name} is on {tensor.device} and logits on {logits.device}")
+    if logits.ndim != 4 or logits.shape != regions.shape or logits.numel() == 0:
+        raise ValueError(
+            "logits and regions must be non-empty and of one shape (N, K, L, P), "
+            f"got {tuple(logits.shape)} and {tuple(regions.shape)}"
+        )
+    if mask.shape != (logits.shape[0], logits.shape[2]):
+        raise ValueError(f"mask must have shape {(logits.shape[0], logits.shape[2])}, got {tuple(mask.shape)}")
+    error = F.binary_cross_entropy_with_logits(logits, regions.to(logits.dtype), reduction="none")
+    if background != 1.0:
+        error = error * torch.where(regions, 1.0, background)
+    hidden = mask.to(logits.dtype)
+    return (error.mean(dim=(1, 3)) * hidden).sum() / hidden.sum().clamp_min(1)
