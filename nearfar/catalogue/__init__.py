@@ -14,7 +14,9 @@ from nearfar.catalogue import (
     segmentation_dense,
     text,
     vision,
+    vision_analysis,
     vision_bases,
+    vision_masked,
     vision_variants,
 )
 from nearfar.catalogue.studies import STUDIES
@@ -38,6 +40,8 @@ SYSTEMS: tuple[System, ...] = (
     *vision.SYSTEMS,
     *vision_bases.SYSTEMS,
     *vision_variants.SYSTEMS,
+    *vision_analysis.SYSTEMS,
+    *vision_masked.SYSTEMS,
     *segmentation.SYSTEMS,
     *segmentation_dense.SYSTEMS,
     *text.SYSTEMS,

@@ -115,7 +115,8 @@ class VisionTransformer(nn.Module):
                 f"{self.patch}, or an encoder with smaller patches"
             )
         maps = self.embed(images)
-        return maps.flatten(2).transpose(1, 2) + sine_positions(*maps.shape[-2:], maps.shape[1]).to(maps)
+        positions = sine_positions(height // self.patch, width // self.patch, maps.shape[1])
+        return maps.flatten(2).transpose(1, 2) + positions.to(maps)
 
     def with_class(self, patches: Tensor) -> Tensor:
         """Tokens (N, 1 + K, width): the class token before patches (N, K, width)."""

@@ -9,7 +9,18 @@ in float64.
 from __future__ import annotations
 
 from nearfar.evaluation.accuracy import mean_class_accuracy, per_class_accuracy, top_k_accuracy
+from nearfar.evaluation.attention import (
+    aligned_attention,
+    attention_distance,
+    attention_iou,
+    attention_mask,
+    attention_offset,
+    attention_on_tokens,
+    head_deviation,
+    token_position_deviation,
+)
 from nearfar.evaluation.calibration import calibration, ece, fit_temperature
+from nearfar.evaluation.candidates import mrr
 from nearfar.evaluation.clustering import clustering, kmeans_scores, split_cluster_accuracy
 from nearfar.evaluation.continual import continual
 from nearfar.evaluation.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
@@ -17,6 +28,7 @@ from nearfar.evaluation.detection import detection
 from nearfar.evaluation.embeddings import Embeddings
 from nearfar.evaluation.finetune import fine_tune, stratified_fraction
 from nearfar.evaluation.geometry import alignment, cka, feature_std, minibatch_cka, tolerance, uniformity
+from nearfar.evaluation.invariance import invariance_score
 from nearfar.evaluation.knn import knn, knn_predict, nearest_neighbours
 from nearfar.evaluation.probe import CLIP_C_GRID, LinearProbe, ProbeResult, liblinear_probe, linear_probe
 from nearfar.evaluation.rank import (
@@ -50,8 +62,14 @@ __all__ = [
     "ProbeResult",
     "RegressionResult",
     "agreement",
+    "aligned_attention",
     "alignment",
     "alpha_req",
+    "attention_distance",
+    "attention_iou",
+    "attention_mask",
+    "attention_offset",
+    "attention_on_tokens",
     "calibration",
     "cka",
     "clustering",
@@ -65,6 +83,8 @@ __all__ = [
     "feature_std",
     "fine_tune",
     "fit_temperature",
+    "head_deviation",
+    "invariance_score",
     "kmeans_scores",
     "knn",
     "knn_predict",
@@ -76,6 +96,7 @@ __all__ = [
     "mean_interval",
     "minibatch_cka",
     "miou",
+    "mrr",
     "nearest_neighbours",
     "paired_interval",
     "paired_retrieval",
@@ -87,6 +108,7 @@ __all__ = [
     "split_cluster_accuracy",
     "stratified_fraction",
     "sts",
+    "token_position_deviation",
     "tolerance",
     "top_k_accuracy",
     "uniformity",

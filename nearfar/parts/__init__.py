@@ -10,10 +10,14 @@ from nearfar.parts.prototypes import Prototypes
 from nearfar.parts.queue import FeatureQueue
 from nearfar.parts.scale import LogitScale
 from nearfar.parts.shuffle import shuffled_groups
+from nearfar.parts.sparse_conv import Seen, feature_levels, level_maps, sparse, sparse_maps
+from nearfar.parts.unet_decoder import Densify, UNetDecoder
+from nearfar.parts.visual_words import VisualWords, WordWeights
 from nearfar.parts.warp import flow_confidence, resize_flow, warp
 
 __all__ = [
     "ClassPrototypes",
+    "Densify",
     "DirectPredictor",
     "FeatureQueue",
     "LogitScale",
@@ -22,14 +26,22 @@ __all__ = [
     "MomentumEncoder",
     "PixelPropagation",
     "Prototypes",
+    "Seen",
+    "UNetDecoder",
+    "VisualWords",
+    "WordWeights",
+    "feature_levels",
     "fill",
     "flow_confidence",
+    "level_maps",
     "masking_of",
     "momentum_at",
     "patchify",
     "random_masking",
     "resize_flow",
     "shuffled_groups",
+    "sparse",
+    "sparse_maps",
     "take",
     "unpatchify",
     "warp",

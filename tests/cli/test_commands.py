@@ -26,6 +26,10 @@ TINY = {
     "moco-v3": ["--hidden", "32"],
     "byol": ["--hidden", "32"],
     "relic": ["--hidden", "32"],
+    "mae": ["--size", "16"],
+    "r-mae": ["--size", "16"],
+    "iwm": ["--size", "16"],
+    "vit-analysis": ["--size", "16", "--projection-hidden", "32"],
     "simcse": ["--examples", "200"],
     "clip": ["--examples", "200"],
     "grace": ["--nodes", "200"],
@@ -39,6 +43,8 @@ TINY = {
     "densecl-plusplus": ["--hidden", "16", "--scenes", "24", "--size", "32"],
     "space-engage": ["--scenes", "8", "--size", "32"],
     "cma": ["--scenes", "8", "--size", "32"],
+    "spark": ["--decoder_width", "16", "--size", "32"],
+    "obow": ["--words", "64", "--crop_size", "16"],
 }
 
 

@@ -12,16 +12,23 @@ from nearfar.vision.data.arrays import ImageArray, ImageGroups
 from nearfar.vision.data.folder import ImageFolder
 from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.published import cifar, npz, parquet
+from nearfar.vision.data.shapes import ShapeImages, shape_images
+from nearfar.vision.data.video import TemporalPairs, shape_clips
 
-__all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "Inflated", "load"]
+__all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "Inflated", "ShapeImages", "TemporalPairs", "load"]
 
 EMBEDDED = {
     "styled-digits": "real handwriting (scikit-learn's digits), each digit in eight styles; other styles held out",
     "digits": "the same handwriting, white on black, without styles",
     "inflated-digits": "300 styled digits, and 3,000 imitations of them by a small generator for training",
+    "shapes": "2,000 pictures of one coloured shape each, of which every factor and a mask is known",
+    "shape-scenes": "the same with three shapes in each picture",
+    "shape-clips": "500 generated videos of a moving shape each, eight frames long",
 }
 
 STYLES_PER_DIGIT = 8
+SHAPE_SETS = {"shapes": (1, 32), "shape-scenes": (3, 64)}
+"""Number of objects, and side when none is given."""
 
 
 def load(
@@ -38,8 +45,8 @@ def load(
         data: a folder of pictures (with class folders or without; with ``train`` and ``test`` or ``val`` folders
             or without), a CIFAR folder in its published format, an ``.npz`` or ``.parquet`` file, a folder of
             parquet files, an array, or an embedded name; ``styled-digits`` when nothing is given.
-        size: side in pixels to which pictures are brought; embedded sets default to 16, folders and parquet
-            files to 96, arrays keep their own.
+        size: side in pixels to which pictures are brought; embedded digits default to 16, shapes and clips to 32 and
+            scenes of shapes to 64, folders and parquet files to 96, arrays keep their own.
         strict: stop at the first picture that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
         verify: decode every file of a folder before the start; without, a few kilobytes of each are looked at.
@@ -49,7 +56,13 @@ def load(
     if isinstance(data, np.ndarray):
         return ImageArray(data)
     if data is None or str(data) in EMBEDDED:
-        return _digits(str(data or "styled-digits"), size or 16)
+        name = str(data or "styled-digits")
+        if name in SHAPE_SETS:
+            objects, side = SHAPE_SETS[name]
+            return shape_images(size or side, objects=objects)
+        if name == "shape-clips":
+            return shape_clips(size or 32)
+        return _digits(name, size or 16)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(
