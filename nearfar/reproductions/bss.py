@@ -82,6 +82,11 @@ REPRODUCTION = Reproduction(
     left out in turn, one for each seed. A four-layer conv net, 500 steps of 128, AdamW. The probe is fitted on digits
     in the three other domains and tested on other digits in these and in the one left out. Domain told: accuracy of a
     linear probe that names the domain.""",
+    explanation="""Style standardisation takes out what tells the domains apart: a probe names them in 0.55 of the
+    cases, where SimCLR's representation gives them away in all. That it also helps the digits shows where it could:
+    SimCLR loses most on the fourth domain left out (0.83 against 0.92) and is near its ceiling on the other three,
+    so the interval is wide. A style drawn for each image does as well here; the difference that the paper reports
+    between the two needs domains that classes depend on, and these digits have every class in every domain.""",
     claims=(
         Claim("BSS beats its untrained encoder on the unseen domain", "bss", "untrained", "linear unseen domain"),
         Claim("BSS beats SimCLR on the unseen domain", "bss", "simclr", "linear unseen domain"),
