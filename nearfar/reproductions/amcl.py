@@ -53,7 +53,7 @@ REPRODUCTION = Reproduction(
     explanation="""All arms but the paper's hardest negative end at 0.95 to 0.96, where nearest neighbours on this
     handwriting end whatever the loss; three heads and own temperatures have nothing left to win. With the hardest
     negative of 255 as the only one the encoder does not learn in 500 steps (0.25): on small pictures of ten classes
-    it nearly always shows the same digit.""",
+    it is likely to show the same digit.""",
     claims=(
         Claim("AMCL beats its untrained encoder", "amcl", "untrained", "knn seen styles"),
         Claim("AMCL beats SimCLR", "amcl", "simclr", "knn seen styles"),
