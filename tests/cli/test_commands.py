@@ -44,7 +44,7 @@ TINY = {
     "space-engage": ["--scenes", "8", "--size", "32"],
     "cma": ["--scenes", "8", "--size", "32"],
     "spark": ["--decoder_width", "16", "--size", "32"],
-    "obow": ["--words", "64", "--crop_size", "16"],
+    "obow": ["--words", "64"],
 }
 
 

@@ -20,6 +20,7 @@ __all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "Inflated", "
 EMBEDDED = {
     "styled-digits": "real handwriting (scikit-learn's digits), each digit in eight styles; other styles held out",
     "digits": "the same handwriting, white on black, without styles",
+    "large-digits": "the styled digits at 32 pixels, for methods whose maps need room",
     "inflated-digits": "300 styled digits, and 3,000 imitations of them by a small generator for training",
     "shapes": "2,000 pictures of one coloured shape each, of which every factor and a mask is known",
     "shape-scenes": "the same with three shapes in each picture",
@@ -62,7 +63,7 @@ def load(
             return shape_images(size or side, objects=objects)
         if name == "shape-clips":
             return shape_clips(size or 32)
-        return _digits(name, size or 16)
+        return _digits(name, size or (32 if name == "large-digits" else 16))
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(
