@@ -12,7 +12,8 @@ from nearfar.reproductions.arms import build, train
 from nearfar.vision.data.shapes import ShapeImages, random_factors
 from nearfar.vision.method import ImageBatch
 from nearfar.vision.methods import RMAE
-from nearfar.vision.methods.r_mae import RegionDecoder, RegionEncoder, RegionViews
+from nearfar.vision.methods.r_mae import RegionViews
+from nearfar.vision.region_queries import RegionDecoder, RegionEncoder
 from nearfar.vision.regions import regions_of
 
 TINY = {
