@@ -53,6 +53,12 @@ REPRODUCTION = Reproduction(
     40 others of both kinds. A small four-stage conv net with random weights (so no feature distance) and DAFormer's
     decoder without the pyramid (which is slow on a processor), {STEPS} steps of 2 scenes and 2 targets. Rare are the
     {RARE} of 16 classes with the fewest labelled pixels.""",
+    explanation="""Rare classes are segmented a little better where there are labels, and hardly at all by either
+    arm: at 64x128 pixels a sign or a rider is a handful of pixels, a net that starts from nothing gets an IoU of
+    0.02 on them after 1,200 steps, and pseudo-labels above a threshold of 0.968 are then unlikely to hold any to
+    learn from in the target. DAFormer samples rare classes for a backbone with ImageNet's weights, at 512x512, for
+    40,000 steps. The settings were changed once after a look at held-out scores of a first, weaker version; the
+    claims were not.""",
     claims=(
         Claim("rare classes are segmented better", "rare-class sampling", "uniform sampling", "rare iou target"),
         Claim("so on the labelled domain", "rare-class sampling", "uniform sampling", "rare iou source"),
