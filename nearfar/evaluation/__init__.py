@@ -4,21 +4,14 @@ Every function takes arrays or tensors and returns a float, a dictionary of floa
 dataclass; none keeps state, reads files or knows about methods. Inputs that cannot give a number (NaN,
 lengths that differ, one class only) raise a ``ValueError`` that names the argument. Statistics are computed
 in float64.
+
+What reads the attention of a transformer works on torch tensors and is imported by itself, as
+:mod:`nearfar.evaluation.attention`; everything here loads without torch.
 """
 
 from __future__ import annotations
 
 from nearfar.evaluation.accuracy import mean_class_accuracy, per_class_accuracy, top_k_accuracy
-from nearfar.evaluation.attention import (
-    aligned_attention,
-    attention_distance,
-    attention_iou,
-    attention_mask,
-    attention_offset,
-    attention_on_tokens,
-    head_deviation,
-    token_position_deviation,
-)
 from nearfar.evaluation.calibration import calibration, ece, fit_temperature
 from nearfar.evaluation.candidates import mrr
 from nearfar.evaluation.clustering import clustering, kmeans_scores, split_cluster_accuracy
@@ -62,14 +55,8 @@ __all__ = [
     "ProbeResult",
     "RegressionResult",
     "agreement",
-    "aligned_attention",
     "alignment",
     "alpha_req",
-    "attention_distance",
-    "attention_iou",
-    "attention_mask",
-    "attention_offset",
-    "attention_on_tokens",
     "calibration",
     "cka",
     "clustering",
@@ -83,7 +70,6 @@ __all__ = [
     "feature_std",
     "fine_tune",
     "fit_temperature",
-    "head_deviation",
     "invariance_score",
     "kmeans_scores",
     "knn",
@@ -108,7 +94,6 @@ __all__ = [
     "split_cluster_accuracy",
     "stratified_fraction",
     "sts",
-    "token_position_deviation",
     "tolerance",
     "top_k_accuracy",
     "uniformity",

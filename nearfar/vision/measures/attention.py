@@ -12,6 +12,7 @@ from torch import Tensor
 from nearfar import evaluation as ev
 from nearfar.encoders.trace import trace
 from nearfar.encoders.vit import Trace
+from nearfar.evaluation import attention as look
 from nearfar.training import Data, Method
 from nearfar.training.data import Subset, in_order
 from nearfar.training.embed import to_device
@@ -47,24 +48,24 @@ def attention(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
         share = len(part) / len(test)
         for layer, weights in enumerate(found.attentions):
             scores = {
-                "distance": ev.attention_distance(weights),
-                "position deviation": ev.token_position_deviation(weights),
-                "on class": ev.attention_on_tokens(weights, "patches")[..., 0],
+                "distance": look.attention_distance(weights),
+                "position deviation": look.token_position_deviation(weights),
+                "on class": look.attention_on_tokens(weights, "patches")[..., 0],
             }
             if weights.shape[1] > 1:
-                scores["head deviation"] = ev.head_deviation(weights)
+                scores["head deviation"] = look.head_deviation(weights)
             if masks is not None:
                 objects, merged = torch.from_numpy(masks[part]), weights.mean(1, keepdim=True).cpu()
-                scores |= {f"iou {who}": ev.attention_iou(merged, objects, who) for who in PARTS}
+                scores |= {f"iou {who}": look.attention_iou(merged, objects, who) for who in PARTS}
             for name, values in scores.items():
                 key = f"{name} layer {layer + 1}"
                 sums[key] = sums.get(key, 0.0) + share * float(values.mean())
             if len(aligned) == layer:
                 aligned.append(torch.zeros(()))
-            aligned[layer] = aligned[layer] + share * ev.aligned_attention(weights).cpu()
+            aligned[layer] = aligned[layer] + share * look.aligned_attention(weights).cpu()
     for layer, maps in enumerate(aligned):
         tokens = (maps.shape[-1] - 1) / 2  # offsets come in halves of the aligned map
-        sums[f"offset layer {layer + 1}"] = float(ev.attention_offset(maps)[:, 2].max()) * tokens
+        sums[f"offset layer {layer + 1}"] = float(look.attention_offset(maps)[:, 2].max()) * tokens
     return dict(sorted(sums.items(), key=lambda item: item[0].rpartition(" layer ")[0]))
 
 
