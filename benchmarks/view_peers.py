@@ -8,19 +8,16 @@ here calls them.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from peers import load_torchvision
 from PIL import Image, ImageEnhance, ImageFilter
 from torch import Tensor
 
 PairOfViews = Callable[[Image.Image], Any]
-
-# Declared operators live as long as the library object that declared them.
-_stubs: list[torch.library.Library] = []
 
 
 def simclr_pipeline(size: int, blur: bool) -> tuple[str, PairOfViews]:
@@ -34,15 +31,7 @@ def simclr_pipeline(size: int, blur: bool) -> tuple[str, PairOfViews]:
 
 def import_lightly() -> Any:
     """``lightly.transforms``, with declared but empty operators where torchvision's own do not load."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _stubs.append(library)
+    load_torchvision()
     import lightly.transforms
 
     return lightly.transforms
