@@ -64,6 +64,11 @@ REPRODUCTION = Reproduction(
     is known, and is tested on 40 more. Condition and learning rate were chosen on other streets. Self-training has the
     same pseudo-labels and entropy term, and no contrast. "condition told" is the accuracy of a linear classifier of
     rain and noon on cells of the deepest map.""",
+    explanation="""Adapting without the source gains where it should, in rain, and contrast adds a little to
+    self-training for each seed. It does not hide the condition here: after 150 steps a linear classifier still
+    tells rain from noon in 0.94 of the cells, as it does after self-training. What is paid for it is noon, where
+    both arms lose 0.06 to 0.1 of 0.38: without the source nothing holds it. The paper starts from a SegFormer of
+    ImageNet's weights and adapts for 10,000 steps.""",
     claims=(
         Claim("CMA segments rain better than its source model", "cma", "source", "miou rain"),
         Claim("CMA segments rain better than self-training alone", "cma", "self-training", "miou rain"),
