@@ -68,7 +68,7 @@ REPRODUCTION = Reproduction(
     self-training for each seed. It does not hide the condition here: after 150 steps a linear classifier still
     tells rain from noon in 0.94 of the cells, as it does after self-training. What is paid for it is noon, where
     both arms lose 0.06 to 0.1 of 0.38: without the source nothing holds it. The paper starts from a SegFormer of
-    ImageNet's weights and adapts for 10,000 steps.""",
+    ImageNet's weights.""",
     claims=(
         Claim("CMA segments rain better than its source model", "cma", "source", "miou rain"),
         Claim("CMA segments rain better than self-training alone", "cma", "self-training", "miou rain"),

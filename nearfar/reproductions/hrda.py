@@ -87,6 +87,13 @@ REPRODUCTION = Reproduction(
     the pyramid (which is slow on a processor), {STEPS} steps. HRDA sees 2 scenes at
     32x64 and a window of 32x64 pixels of each; the other arms 4 scenes, all at half their size, or a window of 32x64
     at full size: the same number of pixels in every step. Thin are {", ".join(THIN)}.""",
+    explanation="""Nothing can be told about thin things at this size: poles, signs, lights and people are one to
+    three pixels wide at 64x128, and neither arm that sees the scene at half its size segments any (an IoU below
+    0.001 in source and target; the verdict is about differences in the fifth digit). Only small windows at full
+    size find some (0.01), and lose the context: over all classes HRDA is ahead of them for each seed (0.17 to 0.22)
+    and behind the whole picture at half size (0.24), which has the simpler task. The paper works at 1024x1024 with
+    40,000 steps from ImageNet's weights. The settings were changed once after a look at held-out scores of a first,
+    weaker version; the claims were not.""",
     claims=(
         Claim("it segments thin things better than low resolution", "hrda", "low resolution", "thin iou target"),
         Claim("it segments everything better than small windows", "hrda", "small windows", "miou target"),
