@@ -122,6 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     parser.add_argument("--rows", type=int, default=200_000, help="the largest size; a quarter and a half come first")
+    parser.add_argument("--whole", action="store_true", help="the largest size only")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=list(WORK), nargs="*", default=list(WORK))
     parser.add_argument("--alone", help=argparse.SUPPRESS)
@@ -134,7 +135,7 @@ def main() -> None:
     print(f"width {WIDTH}, {QUERIES} queries, {NEIGHBOURS} neighbours, {CLASSES} classes, {given.threads} threads")
     print(f"{'':<20} {'rows':>9} {'cpu s':>8} {'peak GB':>8} {'before':>7}")
     for name in given.only:
-        for count in (given.rows // 4, given.rows // 2, given.rows):
+        for count in (given.rows,) if given.whole else (given.rows // 4, given.rows // 2, given.rows):
             words = [sys.executable, __file__, "--alone", name, "--rows", str(count)]
             result = subprocess.run(words, check=True, stdout=subprocess.PIPE, env={**os.environ, **threads})
             row = {"work": name, "rows": count, **json.loads(result.stdout)}
@@ -144,9 +145,10 @@ def main() -> None:
                 f"{row['gigabytes_before']:>7.2f}",
                 flush=True,
             )
-    if given.json:
-        machine = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": given.threads}
-        given.json.write_text(json.dumps({**machine, "width": WIDTH, "rows": found}, indent=2) + "\n")
+            # After every row: the largest sizes take minutes, and what was measured should outlive an interruption.
+            if given.json:
+                machine = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": given.threads}
+                given.json.write_text(json.dumps({**machine, "width": WIDTH, "rows": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ BENCHMARKS = {
 ON_REQUEST = {
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],
     "gpu-losses": ["gpu_losses.py"],
-    "embedding-million": ["embedding.py", "--rows", "1000000", "--threads", "2"],
+    "embedding-million": ["embedding.py", "--rows", "1000000", "--whole"],
 }
 
 
