@@ -34,7 +34,7 @@ def step(side: Loss, tensors: list[Tensor]) -> float:
     return time.perf_counter() - start
 
 
-def _status(key: str) -> int:
+def status(key: str) -> int:
     """Kilobytes of one line of the kernel's account of this process."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key + ":"):
@@ -48,11 +48,11 @@ def probe(loss: str, side: str, size: int, width: int) -> None:
     function = work.sides()[side]
     step(function, work.tensors(8, width))
     tensors = work.tensors(size, width)
-    before = _status("VmRSS")
+    before = status("VmRSS")
     # Writing 5 here makes the kernel forget the peak that importing reached.
     Path("/proc/self/clear_refs").write_text("5")
     seconds = step(function, tensors)
-    print(json.dumps({"seconds": seconds, "megabytes": (_status("VmHWM") - before) / 1024}))
+    print(json.dumps({"seconds": seconds, "megabytes": (status("VmHWM") - before) / 1024}))
 
 
 def free_bytes() -> int:

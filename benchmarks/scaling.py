@@ -2,6 +2,7 @@
 
     views:    seconds per image = a + b * side^2                 two SimCLR views with blur
     network:  seconds per image = a + b * side^2                 forward and backward of two views in ``small-conv``
+    memory:   bytes of a step   = a + b * side^2                 the same for a batch, beyond its views
     ranks:    seconds on one rank = a * rows^2 / ranks + b * rows    NT-Xent shared over ranks, b if several
 
 Two sizes determine the first and the second (for ranks: one and two processes, two sizes each), the rest is prediction.
@@ -18,6 +19,8 @@ import os
 import platform
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +30,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from losses import status
 from scipy.optimize import nnls
 
 from nearfar.encoders import image_encoder
@@ -36,7 +40,7 @@ from nearfar.training.distributed import shared_losses
 from nearfar.vision.views import RECIPES
 
 SIDES = (32, 48, 64, 96, 128, 160, 224)
-FITTED_SIDES = (48, 160)
+FITTED_SIDES = {"views": (48, 160), "network": (64, 160)}
 BATCH = 64
 WIDTH = 128
 PAIRS = (2048, 4096)
@@ -64,6 +68,24 @@ def network(side: int, repeats: int) -> float:
     encoder = image_encoder("small-conv")
     pixels = torch.rand(2 * BATCH, 3, side, side)
     return cpu_seconds(lambda: encoder(pixels).sum().backward(), repeats) / BATCH
+
+
+def step_bytes(side: int) -> float:
+    """Memory of one forward and backward of the network beyond its views, at the peak of a fresh process."""
+    command = [sys.executable, __file__, "--probe", str(side)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def probe(side: int) -> None:
+    """Print the bytes that one step takes."""
+    torch.set_num_threads(1)
+    encoder = image_encoder("small-conv")
+    encoder(torch.rand(2, 3, 32, 32)).sum().backward()
+    pixels = torch.rand(2 * BATCH, 3, side, side)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the kernel forgets the peak that importing reached
+    encoder(pixels).sum().backward()
+    print((status("VmHWM") - before) * 1024)
 
 
 def on_a_rank(rank: int, world: int, port: int, repeats: int, out: str) -> None:
@@ -122,15 +144,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument("--probe", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.probe:
+        probe(options.probe)
+        return
     torch.set_num_threads(1)
     os.environ["NUMBA_NUM_THREADS"] = "1"
     models = {}
     for what, work in (("views", views), ("network", network)):
         models[what] = compare(
             what,
-            {f"{s} px": ([1.0, float(s * s)], work(s, options.repeats), s in FITTED_SIDES) for s in SIDES},
+            {f"{s} px": ([1.0, float(s * s)], work(s, options.repeats), s in FITTED_SIDES[what]) for s in SIDES},
         )
+    needs = {side: step_bytes(side) for side in SIDES}
+    models["memory"] = compare(
+        "memory of a step (in GB, not seconds)",
+        {f"{s} px": ([1.0, float(s * s)], needs[s] / 1e9, s in FITTED_SIDES["network"]) for s in SIDES},
+    )
     points = {}
     for world in WORLDS:
         for pairs, seconds in ranks(world, options.repeats).items():
