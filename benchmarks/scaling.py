@@ -125,17 +125,20 @@ def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> np.ndarra
     return nnls(np.asarray(terms) / known[:, None], np.ones(len(known)))[0]
 
 
-def compare(what: str, points: dict[str, tuple[list[float], float, bool]]) -> dict[str, Any]:
-    """Fit the points marked so, print all beside the model, and give both."""
+def compare(what: str, points: dict[str, tuple[list[float], float, bool]], unit: str = "ms") -> dict[str, Any]:
+    """Fit the points marked so (in seconds or gigabytes), print all beside the model, and give both."""
     fitted = [(terms, seconds) for terms, seconds, mark in points.values() if mark]
     costs = fit([terms for terms, _ in fitted], [seconds for _, seconds in fitted])
     rows = []
     print(f"\n{what}: costs {', '.join(f'{cost:.3e}' for cost in costs)}")
     for name, (terms, seconds, mark) in points.items():
         model = float(np.dot(terms, costs))
-        rows.append({"point": name, "fitted": mark, "seconds": seconds, "model": model})
+        rows.append({"point": name, "fitted": mark, "measured": seconds, "model": model})
         note = "  fitted" if mark else ""
-        print(f"{name:<24}{seconds * 1e3:>10.3f} ms{model * 1e3:>10.3f} ms{seconds / model:>7.2f}{note}", flush=True)
+        print(
+            f"{name:<24}{seconds * 1e3:>10.3f} {unit}{model * 1e3:>10.3f} {unit}{seconds / model:>7.2f}{note}",
+            flush=True,
+        )
     return {"costs": list(costs), "rows": rows}
 
 
@@ -159,8 +162,9 @@ def main() -> None:
         )
     needs = {side: step_bytes(side) for side in SIDES}
     models["memory"] = compare(
-        "memory of a step (in GB, not seconds)",
+        "memory",
         {f"{s} px": ([1.0, float(s * s)], needs[s] / 1e9, s in FITTED_SIDES["network"]) for s in SIDES},
+        unit="MB",
     )
     points = {}
     for world in WORLDS:
