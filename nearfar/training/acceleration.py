@@ -22,13 +22,16 @@ def chosen_precision(wanted: Precision, method: nn.Module) -> Literal["32", "bf1
 
     That is on every GPU that has it and, on processors with instructions for it, for convolutions and transformers: a
     step of a small convolutional net and of a ResNet-18 takes half the time there, one of a small BERT 0.6 of it.
-    Without such instructions it takes longer.
+    Without such instructions it takes longer. Convolutions stay in float32 where a processor has more than one thread
+    for them: oneDNN's bf16 gradients of their weights wait for each other by spinning, and take a hundred times as long
+    as soon as anything else wants the cores.
     """
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "32"
-    return "bf16" if processor_has_bf16() and _multiplies(method) else "32"
+    spins = torch.get_num_threads() > 1 and any(map(_convolves, method.modules()))
+    return "bf16" if processor_has_bf16() and _multiplies(method) and not spins else "32"
 
 
 @contextmanager

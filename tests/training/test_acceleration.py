@@ -43,6 +43,11 @@ def test_auto_is_bf16_only_where_the_processor_and_the_encoder_gain(monkeypatch,
     assert chosen_precision("auto", sentences) == fast
     assert chosen_precision("auto", Toy()) == "32"
     assert chosen_precision("bf16", Toy()) == "bf16"
+    # Threads that share the gradient of a convolution's weights in bf16 spin on each other.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert chosen_precision("auto", build()) == "32"
+    assert chosen_precision("auto", sentences) == fast
+    assert chosen_precision("bf16", build()) == "bf16"
 
 
 def test_the_encoder_works_in_bf16_and_everybody_else_sees_float32() -> None:
