@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from tests.ranks import free_port
 from tests.training.forked import PLACES, Kill, Launched, launch
 
 STEPS, EVERY = 40, 3
@@ -139,9 +139,7 @@ def kill_runs(scratch: Path, whole: Path, count: int, *, seed: int, per_run: int
 
 def on_two_ranks(scratch: Path, *words: str, kill: Kill | None = None, **options: Any) -> list[Launched]:
     """The same command as two processes that train together; ``kill`` is for the second."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     found = []
     for rank in range(2):
         places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from datetime import timedelta
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from nearfar.training import Method
 from nearfar.training.gradient_cache import in_chunks
 from nearfar.vision.methods.simclr import SimCLR
-from tests.training.test_ranks import free_port
+from tests.ranks import on_ranks
 
 
 def build() -> Method:
@@ -30,10 +25,7 @@ def views() -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def _rank(rank: int, port: int, out: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2, timeout=timedelta(seconds=60))
+def _gradients(rank: int, out: str) -> None:
     method = build()
     mine = tuple(view[rank * 4 : rank * 4 + 4] for view in views())
     parallel = nn.parallel.DistributedDataParallel(_Loss(method))
@@ -41,8 +33,6 @@ def _rank(rank: int, port: int, out: str) -> None:
         parallel(mine).backward()
     if rank == 0:
         torch.save({name: p.grad for name, p in method.named_parameters() if p.grad is not None}, out)
-    dist.barrier()  # the first rank keeps the meeting point of both, and must not leave before the other
-    dist.destroy_process_group()
 
 
 class _Loss(nn.Module):
@@ -57,7 +47,7 @@ class _Loss(nn.Module):
 @pytest.mark.ranks
 def test_two_ranks_in_chunks_are_one_process_in_one_pass(tmp_path) -> None:
     out = tmp_path / "gradients.pt"
-    mp.spawn(_rank, (free_port(), str(out)), nprocs=2)
+    on_ranks(2, _gradients, str(out))
     method = build()
     method.loss(views()).backward()
     expected = {name: p.grad for name, p in method.named_parameters() if p.grad is not None}

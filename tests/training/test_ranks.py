@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from nearfar import losses
@@ -26,6 +24,7 @@ from nearfar.losses.polyview import VARIANTS
 from nearfar.training import Method, StepSampler, gather
 from nearfar.training.distributed import shared_losses
 from nearfar.training.run import read_metrics
+from tests.ranks import free_port, on_ranks
 
 pytestmark = pytest.mark.ranks
 
@@ -213,10 +212,7 @@ def _messages_of_a_training_step(inputs: Tensor) -> list[tuple[str, int]]:
     return sent
 
 
-def _worker(rank: int, world: int, port: int, out: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+def _on_a_rank(rank: int, world: int, out: str) -> None:
     found = {}
     for split in sorted(SPLITS[world], key=lambda split: split.shared):
         if split.shared:
@@ -228,28 +224,21 @@ def _worker(rank: int, world: int, port: int, out: str) -> None:
     messages = _messages_of_a_training_step(SPLITS[world][0].mine(rank, _inputs()))
     if rank == 0:
         torch.save({**found, "messages": messages}, out)
-    dist.destroy_process_group()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
-def on_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+def computed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ranks")
     for world in SPLITS:
-        mp.spawn(_worker, (world, free_port(), str(folder / f"{world}.pt")), nprocs=world)
+        on_ranks(world, _on_a_rank, world, str(folder / f"{world}.pt"))
     return {world: torch.load(folder / f"{world}.pt", weights_only=True) for world in SPLITS}
 
 
 @pytest.mark.parametrize("split", [split for splits in SPLITS.values() for split in splits], ids=str)
 @pytest.mark.parametrize("name", CASES)
-def test_ranks_give_the_gradient_of_one(name: str, split: Split, on_ranks: dict[int, dict[str, Any]]) -> None:
+def test_ranks_give_the_gradient_of_one(name: str, split: Split, computed: dict[int, dict[str, Any]]) -> None:
     expected = _gradient(name, _inputs())
-    found = on_ranks[len(split.sizes)][f"{split} {name}"]
+    found = computed[len(split.sizes)][f"{split} {name}"]
     assert expected[:-1].norm() > 1e-6
     torch.testing.assert_close(found[-1], expected[-1], rtol=1e-10, atol=1e-12)
     error = (found[:-1] - expected[:-1]).norm() / expected[:-1].norm()
@@ -257,9 +246,9 @@ def test_ranks_give_the_gradient_of_one(name: str, split: Split, on_ranks: dict[
 
 
 @pytest.mark.parametrize("world", SPLITS)
-def test_messages_of_a_training_step(world: int, on_ranks: dict[int, dict[str, Any]]) -> None:
+def test_messages_of_a_training_step(world: int, computed: dict[int, dict[str, Any]]) -> None:
     both_views = BATCH * 2 * DIM * 8
-    assert on_ranks[world]["messages"] == [
+    assert computed[world]["messages"] == [
         ("gather", 8),  # how many rows each rank has
         ("gather", both_views // world),
         ("reduce", 16),  # fingerprints of the gathered embeddings
