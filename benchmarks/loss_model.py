@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from loss_sides import TEMPERATURE
+from measuring import cpu_seconds
 from scipy.optimize import nnls
 
 from nearfar.losses import nt_xent
@@ -35,17 +34,11 @@ HELD_OUT = [(1024, 128), (2048, 128), (4096, 64), (4096, 128), (2048, 512), (819
 TILES = 2 * 4 * TILE["cpu"][0] * TILE["cpu"][1]
 
 
-def cpu_seconds(pairs: int, width: int, repeats: int) -> float:
+def step_seconds(pairs: int, width: int, repeats: int) -> float:
     """Median CPU time of one step on one thread."""
     generator = torch.Generator().manual_seed(0)
     views = [torch.randn(pairs, width, generator=generator).requires_grad_() for _ in range(2)]
-    found = []
-    for turn in range(repeats + 1):
-        start = time.process_time()
-        nt_xent(*views, temperature=TEMPERATURE).backward()
-        if turn:
-            found.append(time.process_time() - start)
-    return statistics.median(found)
+    return cpu_seconds(lambda: nt_xent(*views, temperature=TEMPERATURE).backward(), repeats)
 
 
 def peak_bytes(pairs: int, width: int) -> float:
@@ -73,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     points = [*FITTED, *HELD_OUT]
-    seconds = {point: cpu_seconds(*point, options.repeats) for point in points}
+    seconds = {point: step_seconds(*point, options.repeats) for point in points}
     memory = {point: peak_bytes(*point) for point in points}
     # Relative errors are fitted, so that the small runs count as much as the large ones.
     known = np.array([seconds[p] for p in FITTED])

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 from loss_sides import WORKLOADS, Loss
+from measuring import peak_kilobytes
 from torch import Tensor
 
 
@@ -34,25 +35,15 @@ def step(side: Loss, tensors: list[Tensor]) -> float:
     return time.perf_counter() - start
 
 
-def status(key: str) -> int:
-    """Kilobytes of one line of the kernel's account of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1])
-    raise RuntimeError(f"{key} is not reported: memory is measured on Linux only")
-
-
 def probe(loss: str, side: str, size: int, width: int) -> None:
     """Run in a fresh process: print the seconds of one step and the megabytes it needs beyond its inputs."""
     work = WORKLOADS[loss]
     function = work.sides()[side]
     step(function, work.tensors(8, width))
     tensors = work.tensors(size, width)
-    before = status("VmRSS")
-    # Writing 5 here makes the kernel forget the peak that importing reached.
-    Path("/proc/self/clear_refs").write_text("5")
-    seconds = step(function, tensors)
-    print(json.dumps({"seconds": seconds, "megabytes": (status("VmHWM") - before) / 1024}))
+    seconds: list[float] = []
+    kilobytes = peak_kilobytes(lambda: seconds.append(step(function, tensors)))
+    print(json.dumps({"seconds": seconds[0], "megabytes": kilobytes / 1024}))
 
 
 def free_bytes() -> int:

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from measuring import free_port
 from torch import Tensor
 
 from nearfar import losses
@@ -96,12 +96,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     print(f"{options.world} ranks of one thread, width {options.width}, float32, forward and backward")
     print(f"{'loss':<20}{'pairs':>8}{'alone s':>10}{'shared s':>10}{'ratio':>8}")
-    mp.spawn(worker, (options, port, str(options.json or os.devnull)), nprocs=options.world)
+    mp.spawn(worker, (options, free_port(), str(options.json or os.devnull)), nprocs=options.world)
 
 
 if __name__ == "__main__":

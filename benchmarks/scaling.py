@@ -17,12 +17,10 @@ import argparse
 import json
 import os
 import platform
-import socket
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from losses import status
+from measuring import cpu_seconds, free_port, peak_kilobytes
 from scipy.optimize import nnls
 
 from nearfar.encoders import image_encoder
@@ -45,17 +43,6 @@ BATCH = 64
 WIDTH = 128
 PAIRS = (2048, 4096)
 WORLDS = (1, 2, 3, 4)
-
-
-def cpu_seconds(work: Callable[[], Any], repeats: int) -> float:
-    """Median CPU time of ``work`` on this process's threads; its first call, which may compile, does not count."""
-    found = []
-    for turn in range(repeats + 1):
-        start = time.process_time()
-        work()
-        if turn:
-            found.append(time.process_time() - start)
-    return statistics.median(found)
 
 
 def views(side: int, repeats: int) -> float:
@@ -82,10 +69,7 @@ def probe(side: int) -> None:
     encoder = image_encoder("small-conv")
     encoder(torch.rand(2, 3, 32, 32)).sum().backward()
     pixels = torch.rand(2 * BATCH, 3, side, side)
-    before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the kernel forgets the peak that importing reached
-    encoder(pixels).sum().backward()
-    print((status("VmHWM") - before) * 1024)
+    print(peak_kilobytes(lambda: encoder(pixels).sum().backward()) * 1024)
 
 
 def on_a_rank(rank: int, world: int, port: int, repeats: int, out: str) -> None:
@@ -108,15 +92,10 @@ def on_a_rank(rank: int, world: int, port: int, repeats: int, out: str) -> None:
 
 
 def ranks(world: int, repeats: int) -> dict[int, float]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    out = Path(os.environ.get("TMPDIR", "/tmp")) / f"nearfar-scaling-{os.getpid()}.json"
-    try:
-        mp.spawn(on_a_rank, (world, port, repeats, str(out)), nprocs=world)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "seconds.json"
+        mp.spawn(on_a_rank, (world, free_port(), repeats, str(out)), nprocs=world)
         return {int(pairs): seconds for pairs, seconds in json.loads(out.read_text()).items()}
-    finally:
-        out.unlink(missing_ok=True)
 
 
 def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> np.ndarray:

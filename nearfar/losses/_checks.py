@@ -85,6 +85,19 @@ def paired(**named: Tensor) -> list[Tensor]:
     return lifted
 
 
+def boolean(name: str, mask: Tensor, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """A boolean mask of a shape, on the device of what it is for, as numbers of its dtype."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"{name} must be a boolean tensor, got {got}; compare it first, as in labels != 255")
+    if mask.shape != shape or mask.device != like.device:
+        raise ValueError(
+            f"{name} must have shape {tuple(shape)} on {like.device} like what it masks, "
+            f"got {tuple(mask.shape)} on {mask.device}"
+        )
+    return mask.to(like.dtype)
+
+
 def inverse_temperature(temperature: float | Tensor, like: Tensor) -> float | Tensor:
     """1 / temperature, differentiable when the temperature is a tensor.
 
@@ -126,6 +139,11 @@ def choice(name: str, value: str, accepted: Sequence[str]) -> str:
 def reduce_rows(rows: Tensor, reduction: str) -> Tensor:
     """The mean of the per-row losses, or the rows themselves."""
     return rows.mean() if choice("reduction", reduction, ("mean", "none")) == "mean" else rows
+
+
+def mean_where(values: Tensor, weight: Tensor) -> Tensor:
+    """The mean of ``values`` where ``weight`` (0 or 1, of their shape) is 1; zero where it never is."""
+    return (values * weight).sum() / weight.sum().clamp_min(1)
 
 
 def unit_rows(x: Tensor, gain: float | Tensor = 1.0) -> Tensor:

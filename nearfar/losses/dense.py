@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import choice, floating, full_precision, unit_rows
+from nearfar.losses._checks import boolean, choice, floating, full_precision, mean_where, unit_rows
 
 METRICS = ("cosine", "l2", "mmd")
 MMD_POSITIONS = 256
@@ -62,7 +62,7 @@ def feature_distance(
     if mask is None:
         weight = a.new_ones(batch, height * width)
     else:
-        weight = _check_mask(mask, a).reshape(batch, -1).to(a.dtype)
+        weight = boolean("mask", mask, (batch, height, width), a).reshape(batch, -1)
     x, y = (f.flatten(2).transpose(1, 2) for f in (a, b))
     if metric == "mmd":
         return _mmd(x, y, weight, generator)
@@ -70,19 +70,7 @@ def feature_distance(
         distance = 1 - (unit_rows(x) * unit_rows(y)).sum(2)
     else:
         distance = (x - y).square().sum(2) / channels
-    return (distance * weight).sum() / weight.sum().clamp_min(1)
-
-
-def _check_mask(mask: Tensor, a: Tensor) -> Tensor:
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(f"mask must be a boolean tensor, got {got}; compare it first, as in labels != 255")
-    expected = (a.shape[0], *a.shape[2:])
-    if mask.shape != expected or mask.device != a.device:
-        raise ValueError(
-            f"mask must have shape {expected} on {a.device} like the maps, got {tuple(mask.shape)} on {mask.device}"
-        )
-    return mask
+    return mean_where(distance, weight)
 
 
 def _mmd(x: Tensor, y: Tensor, weight: Tensor, generator: torch.Generator | None) -> Tensor:

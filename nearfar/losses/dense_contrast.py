@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from nearfar.losses._checks import choice, floating, full_precision, inverse_temperature, unit_rows
+from nearfar.losses._checks import boolean, choice, floating, full_precision, inverse_temperature, unit_rows
 
 NEGATIVES = ("pooled", "random", "all", "matched")
 ABSENT = -1e30
@@ -239,11 +239,4 @@ def _maps(**named: Tensor) -> list[Tensor]:
 
 def _mask(name: str, mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """The mask as numbers, checked against the maps it relates."""
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        raise TypeError(f"{name} must be a boolean tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    expected = (len(rows), rows.shape[1], columns.shape[1])
-    if mask.shape != expected or mask.device != rows.device:
-        raise ValueError(
-            f"{name} must have shape {expected} on {rows.device}, got {tuple(mask.shape)} on {mask.device}"
-        )
-    return mask.to(rows.dtype)
+    return boolean(name, mask, (len(rows), rows.shape[1], columns.shape[1]), rows)

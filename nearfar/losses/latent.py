@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nearfar.losses._checks import choice, floating, full_precision
+from nearfar.losses._checks import boolean, choice, floating, full_precision, mean_where
 
 METRICS = ("l2", "smooth_l1")
 
@@ -48,18 +47,10 @@ def latent_prediction(
             "prediction and target must be non-empty latents of one shape (N, L, D), "
             f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(f"mask must be a boolean tensor, True where a patch was hidden, got {got}")
-    if mask.shape != target.shape[:2] or mask.device != target.device:
-        raise ValueError(
-            f"mask must have shape {tuple(target.shape[:2])} on {target.device} like the latents, "
-            f"got {tuple(mask.shape)} on {mask.device}"
-        )
+    hidden = boolean("mask", mask, target.shape[:2], target)
     target = target.detach()
     if normalise:
         target = F.layer_norm(target, target.shape[2:])
     rho = F.mse_loss if metric == "l2" else F.smooth_l1_loss
     error = rho(prediction, target, reduction="none").mean(dim=2)
-    hidden = mask.to(target.dtype)
-    return (error * hidden).sum() / hidden.sum().clamp_min(1)
+    return mean_where(error, hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import floating, full_precision
+from nearfar.losses._checks import boolean, floating, full_precision
 
 VARIANCE_FLOOR = 1e-6
 COUNT_FLOOR = 1e-8
@@ -49,14 +49,7 @@ def masked_reconstruction(
             "prediction and target must be non-empty patches of one shape (N, L, P), "
             f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(f"mask must be a boolean tensor, True where a patch was hidden, got {got}")
-    if mask.shape != target.shape[:2] or mask.device != target.device:
-        raise ValueError(
-            f"mask must have shape {tuple(target.shape[:2])} on {target.device} like the patches, "
-            f"got {tuple(mask.shape)} on {mask.device}"
-        )
+    hidden = boolean("mask", mask, target.shape[:2], target)
     if normalise:
         values = target.shape[2]
         if correction not in (0, 1) or values <= correction:
@@ -65,6 +58,5 @@ def masked_reconstruction(
             )
         variance, mean = torch.var_mean(target, dim=2, keepdim=True, correction=correction)
         target = (target - mean) * (variance + VARIANCE_FLOOR).rsqrt()
-    hidden = mask.to(target.dtype)
     error = (prediction - target).square().mean(dim=2)
     return (error * hidden).sum() / (hidden.sum() + COUNT_FLOOR)

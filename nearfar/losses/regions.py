@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nearfar.losses._checks import floating, full_precision, number
+from nearfar.losses._checks import boolean, floating, full_precision, mean_where, number
 
 
 @full_precision
@@ -36,21 +36,11 @@ def masked_regions(logits: Tensor, regions: Tensor, mask: Tensor, *, background:
     """
     (logits,) = floating(logits=logits)
     number("background", background, at_least=0.0)
-    for name, tensor in (("regions", regions), ("mask", mask)):
-        if not isinstance(tensor, Tensor) or tensor.dtype != torch.bool:
-            got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name} must be a boolean tensor, got {got}")
-        if tensor.device != logits.device:
-            raise ValueError(f"{name} is on {tensor.device} and logits on {logits.device}")
-    if logits.ndim != 4 or logits.shape != regions.shape or logits.numel() == 0:
-        raise ValueError(
-            "logits and regions must be non-empty and of one shape (N, K, L, P), "
-            f"got {tuple(logits.shape)} and {tuple(regions.shape)}"
-        )
-    if mask.shape != (logits.shape[0], logits.shape[2]):
-        raise ValueError(f"mask must have shape {(logits.shape[0], logits.shape[2])}, got {tuple(mask.shape)}")
+    if logits.ndim != 4 or logits.numel() == 0:
+        raise ValueError(f"logits must be non-empty, of shape (N, K, L, P), got {tuple(logits.shape)}")
+    boolean("regions", regions, logits.shape, logits)
+    hidden = boolean("mask", mask, (logits.shape[0], logits.shape[2]), logits)
     error = F.binary_cross_entropy_with_logits(logits, regions.to(logits.dtype), reduction="none")
     if background != 1.0:
         error = error * torch.where(regions, 1.0, background)
-    hidden = mask.to(logits.dtype)
-    return (error.mean(dim=(1, 3)) * hidden).sum() / hidden.sum().clamp_min(1)
+    return mean_where(error.mean(dim=(1, 3)), hidden)

@@ -4,7 +4,16 @@ from nearfar.parts.class_prototypes import ClassPrototypes
 from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
-from nearfar.parts.patches import Masking, fill, masking_of, patchify, random_masking, take, unpatchify
+from nearfar.parts.patches import (
+    Masking,
+    fill,
+    masking_of,
+    patchify,
+    random_masking,
+    random_masking_of,
+    take,
+    unpatchify,
+)
 from nearfar.parts.propagation import PixelPropagation
 from nearfar.parts.prototypes import Prototypes
 from nearfar.parts.queue import FeatureQueue
@@ -38,6 +47,7 @@ __all__ = [
     "momentum_at",
     "patchify",
     "random_masking",
+    "random_masking_of",
     "resize_flow",
     "shuffled_groups",
     "sparse",

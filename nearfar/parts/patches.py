@@ -52,6 +52,11 @@ def random_masking(count: int, length: int, ratio: float, generator: torch.Gener
             f"a mask must show some and hide some of {length} patches, and a ratio of {ratio} shows {seen}: the ratio "
             "must be in (0, 1), and small grids need one farther from its ends"
         )
+    return random_masking_of(count, length, seen, generator)
+
+
+def random_masking_of(count: int, length: int, seen: int, generator: torch.Generator | None = None) -> Masking:
+    """For each of ``count`` images ``seen`` of its ``length`` patches, drawn at random, on the generator's device."""
     device = None if generator is None else generator.device
     kept = torch.rand(count, length, generator=generator, device=device).argsort(1)[:, :seen]
     return masking_of(kept, length)

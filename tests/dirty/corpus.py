@@ -168,7 +168,7 @@ NO_PICTURES = {
     "json": b'{"error": "quota exceeded"}',
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>',
     "pdf": b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n",
-    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/x) (w) file\nshowpage\n",
+    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(written) (w) file\nshowpage\n",
     "archive": b"PK\x03\x04" + bytes(60),
     "program": b"\x7fELF\x02\x01\x01" + bytes(60),
     "icon": b"\0\0\x01\0\x01\0\x10\x10" + bytes(40),

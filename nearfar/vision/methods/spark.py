@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from nearfar.encoders import ImageEncoder
 from nearfar.losses import masked_reconstruction
-from nearfar.parts import Densify, UNetDecoder, feature_levels, patchify
+from nearfar.parts import Densify, UNetDecoder, feature_levels, patchify, random_masking_of
 from nearfar.parts.sparse_conv import Seen, sparse_maps
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageMethod
@@ -86,8 +85,7 @@ class SparK(ImageMethod):
                 f"pictures of {height}x{width} pixels are {length} cells of {self.patch}, of which a mask_ratio of "
                 f"{self.mask_ratio} shows {seen}: give larger pictures (size) or an encoder of smaller stride"
             )
-        keys = torch.rand(count, length, generator=self.generator, device=self.generator.device).to(pixels.device)
-        return keys.argsort(1).argsort(1) >= seen
+        return random_masking_of(count, length, seen, self.generator).hidden.to(pixels.device)
 
     def maps(self, pixels: Tensor, hidden: Tensor) -> list[Tensor]:
         """What the decoder takes: the encoder's maps of the seen cells, densified, coarsest first."""
