@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.encoders import ImageEncoder
-from nearfar.evaluation import stratified_fraction
+from nearfar.evaluation import fine_tune
 from nearfar.parts import patchify
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
@@ -29,38 +28,38 @@ RATE = 1e-3
 PLAIN: dict[str, Any] = {"crop_min": 0.6, "flip": 0.0, "mask_ratio": 0.6}
 
 
-def few_labels(method: MAE, data: Data, test: Data, seed: int, lr: float, epochs: int = 80) -> float:
-    """Accuracy on ``test`` after fine-tuning on a tenth of the labels as MAE does: AdamW, weight decay 0.05, half a
-    cosine, the mean of the patches, on random crops."""
-    assert data.labels is not None
-    assert test.labels is not None
-    rows = stratified_fraction(data.labels, LABELS, seed)
-    images = data.batch(rows).images
-    classes = torch.as_tensor(data.labels[rows])
-    generator = torch.Generator().manual_seed(seed)
-    crops = Recipe(scale=(0.6, 1.0))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = copy.deepcopy(method.encoder).train()
-        assert isinstance(encoder, ImageEncoder)
-        head = nn.Linear(method.features, int(classes.max()) + 1)
-        parameters = [*encoder.parameters(), *head.parameters()]
-        steps = epochs * -(-len(rows) // 32)
-        optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.05)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(epochs):
-            for picked in torch.randperm(len(rows), generator=generator).split(32):
-                views = crops(images[picked], generator)
-                loss = F.cross_entropy(head(encoder.maps(views)[:, 1:].mean(1)), classes[picked])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-        encoder.eval()
-        with torch.no_grad():
-            tokens = encoder.maps(test.batch(np.arange(len(test))).images)
-            said = head(tokens[:, 1:].mean(1)).argmax(1).numpy()
-    return float(np.mean(said == test.labels))
+class MeanOfPatches(nn.Module):
+    """What MAE fine-tunes: the mean of the patches, without the class token."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.encoder.maps(images)[:, 1:].mean(1)
+
+
+def few_labels(method: MAE, data: Data, test: Data, seed: int) -> float:
+    """Accuracy on ``test`` after fine-tuning on a tenth of the labels as MAE does, on random crops."""
+    known, asked = (part.batch(np.arange(len(part))).images for part in (data, test))
+    assert isinstance(method.encoder, ImageEncoder)
+    return fine_tune(
+        MeanOfPatches(method.encoder),
+        known,
+        data.labels,
+        asked,
+        test.labels,
+        fraction=LABELS,
+        out_features=method.features,
+        epochs=80,
+        lr_trunk=RATE,
+        lr_head=RATE,
+        optimizer="adamw",
+        weight_decay=0.05,
+        batch_size=32,
+        seed=seed,
+        augment=partial(Recipe(scale=(0.6, 1.0)), generator=torch.Generator().manual_seed(seed)),
+    )
 
 
 def near_mean(pixels: Tensor, views: MaskedViews, columns: int) -> Tensor:
@@ -109,7 +108,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 
     def accuracy(method: MAE) -> dict[str, float]:
         return {
-            "fine-tuned on a tenth": few_labels(method, data, test, seed, RATE),
+            "fine-tuned on a tenth": few_labels(method, data, test, seed),
             "linear test": evaluate(method, data)["linear test"],
         }
 

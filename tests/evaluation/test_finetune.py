@@ -46,6 +46,15 @@ def test_the_trunk_learns_what_a_linear_head_cannot():
     assert fine_tune(dull, x, y, z, t, **ARGUMENTS) < 0.95
 
 
+def test_adamw_learns_as_well_and_weight_decay_reaches_the_weights():
+    (x, y), (z, t) = moons(400, 0), moons(200, 1)
+    rates = {**ARGUMENTS, "optimizer": "adamw", "lr_trunk": 0.01, "lr_head": 0.01}
+    assert fine_tune(network(), x, y, z, t, **rates, weight_decay=0.05) > 0.97
+    # A decay of 1 / rate forgets the weights at every step, so that nothing can be learned.
+    for optimizer, decay in (("adamw", 100.0), ("sgd", 10.0)):
+        assert fine_tune(network(), x, y, z, t, **rates | {"optimizer": optimizer}, weight_decay=decay) < 0.95
+
+
 def test_the_callers_encoder_and_random_state_stay_as_they_were():
     (x, y), (z, t) = moons(100, 0), moons(50, 1)
     encoder = network(nn.BatchNorm1d(32), nn.Dropout(0.5)).eval()
@@ -128,6 +137,8 @@ def test_preparing_augmenting_and_labels_of_any_type():
         ({"batch_size": 1}, "batch_size"),
         ({"lr_head": -1.0}, "learning rates"),
         ({"epochs": 0}, "epochs"),
+        ({"optimizer": "adam"}, "optimizer must be 'sgd' or 'adamw', got 'adam'"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
         ({"fraction": 0.0}, "fraction"),
     ],
 )
