@@ -58,6 +58,11 @@ REPRODUCTION = Reproduction(
     and the teacher's first momentum were chosen on a part of the training digits. MoCo v2 with its preset, two views to
     OBoW's three. Words in use: perplexity of a batch's bags. Frozen words: features of the first steps fill the
     vocabulary, which then stays.""",
+    explanation="""The method learns, and its words must follow the teacher as the paper says. It is slower than MoCo
+    v2 on digits: for one further seed the distance between them was 0.056 after 500 steps (0.912 against 0.968) and
+    0.026 after 2,000 (0.956 against 0.982). OBoW's target is a bag over the words that its own early features fill,
+    and MoCo compares pictures from the first step on. The paper compares 200 epochs of ImageNet. The maximum and the
+    average over the 16 positions of so small a map differ by less than the seeds do.""",
     claims=(
         Claim("OBoW beats its untrained encoder", "obow", "untrained", METRIC),
         Claim("at equal steps OBoW beats MoCo v2", "obow", "moco", METRIC),
