@@ -56,6 +56,12 @@ REPRODUCTION = Reproduction(
     transformer of 4 layers, predictors of 4 and 2 layers and equal width, 400 steps of 64, AdamW; colours jittered
     twice as much as in the paper. MRR: 64 jitters of each of 48 held-out pictures, 8 of them asked for; chance is
     0.074. The hue is regressed from the mean of the teacher's patches.""",
+    explanation="""What makes it a world model is there: told what was done, the predictor finds the result among 64,
+    untold it guesses, and the encoder keeps more of the hue. Depth makes no difference that can be seen: for one
+    further seed after 1,600 steps the MRR was 0.495 with 4 layers and 0.520 with 2, so that two layers are enough to
+    turn the hue of one shape. The paper's predictors have 12 and 18 layers behind a ViT-B. Classes are shapes of a few
+    pixels here, which neither arm's mean of patches tells much better than an untrained one's (0.277), so that
+    the price of equivariance cannot be measured.""",
     claims=(
         Claim("told the action, the predictor applies it to latents", "told, depth 4", "not told, depth 4", "mrr"),
         Claim("training makes it one", "told, depth 4", "untrained", "mrr"),
