@@ -54,6 +54,12 @@ REPRODUCTION = Reproduction(
     on single frames with crops of 8% to all of the area, or without crops, all else equal. Invariance of the 10 best
     neurons on 160 sets of 12 drawn pictures for each change (percent; what shuffled sets score is given beside it);
     nearest neighbours among all frames, on single pictures of other shapes.""",
+    explanation="""The paper's measurements come out as it says: crops teach occlusion, and videos viewpoints. The
+    invariances cost what they leave out. Which shape it is lies in its outline, which crops cut away and turning
+    changes: nearest neighbours know 0.678 of the shapes after training without crops, and 0.17 to 0.21 in every arm
+    that crops, below an untrained encoder's 0.267 (a linear test, which may weigh what is left, has 0.30 to 0.33
+    against 0.277). Photographs of things can be told apart by their parts, which is why the paper's crops do not
+    hurt there.""",
     claims=(
         Claim("aggressive crops raise the invariance to occlusion", "heavy crops", "no crops", "occlusion"),
         Claim(
