@@ -57,9 +57,8 @@ REPRODUCTION = Reproduction(
     explanation="""The paper's measurements come out as it says: crops teach occlusion, and videos viewpoints. The
     invariances cost what they leave out. Which shape it is lies in its outline, which crops cut away and turning
     changes: nearest neighbours know 0.678 of the shapes after training without crops, and 0.17 to 0.21 in every arm
-    that crops, below an untrained encoder's 0.267 (a linear test, which may weigh what is left, has 0.30 to 0.33
-    against 0.277). Photographs of things can be told apart by their parts, which is why the paper's crops do not
-    hurt there.""",
+    that crops, below an untrained encoder's 0.267 (a linear test has 0.30 to 0.33 against 0.277). The
+    paper's photographs show more of a thing than its outline.""",
     claims=(
         Claim("aggressive crops raise the invariance to occlusion", "heavy crops", "no crops", "occlusion"),
         Claim(
