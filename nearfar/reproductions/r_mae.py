@@ -20,7 +20,7 @@ from nearfar.vision.methods import MAE, RMAE
 from nearfar.vision.regions import regions_of
 
 SIDE, LABELLED, TESTED, PIXELS = 32, 50, 200, 64
-STEPS = {"steps": 250, "batch_size": 64}
+STEPS = {"steps": 1500, "batch_size": 64}
 CROPS: dict[str, Any] = {"crop_min": 0.5}
 
 
@@ -110,9 +110,14 @@ REPRODUCTION = Reproduction(
     run=run,
     seeds=3,
     setting="""Scenes of three coloured shapes at 32 px (2,000 for training, 600 held out), patches of 4 px; a
-    transformer of 4 layers and a decoder of 2, 250 steps of 64, AdamW, for MAE and R-MAE alike; four regions of each
+    transformer of 4 layers and a decoder of 2, 1,500 steps of 64, AdamW, for MAE and R-MAE alike; four regions of each
     picture, segmented by colour without labels. A linear classifier of frozen, interpolated patch features is fitted to
     64 pixels of each of 50 labelled pictures: ground and things, or ground and eight shapes.""",
+    explanation="""The regions are learned: where they go on is known better than copying knows it. The patches they
+    teach are as good as MAE's and no better, on things as on shapes: on flat colours MAE's own task already asks
+    where a colour ends. After 250 steps, over the same seeds, neither had learned anything (regions at 0.165, things
+    within 0.02 of the untrained network); 1,500 were chosen after a look at one other seed. The paper measures
+    detection and segmentation of photographs after fine-tuning a ViT-B.""",
     claims=(
         Claim("R-MAE's patches tell things from the ground better than MAE's", "r-mae", "mae", "miou things"),
         Claim("R-MAE's patches tell shapes apart better than MAE's", "r-mae", "mae", "miou shapes"),
