@@ -152,7 +152,7 @@ SYSTEMS = (
             loss="squared error of the hidden cells' normalised pixels",
         ),
         laptop={**SMALL, "decoder_width": 64, "flip": 0.0, "batch_size": 64, "steps": 300},
-        data="shape-scenes",
+        data="large-digits",
     ),
     System(
         slug="obow",
