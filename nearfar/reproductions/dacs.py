@@ -59,10 +59,10 @@ REPRODUCTION = Reproduction(
     takes as many steps with two appearances of each scene, twice the labelled pictures. For photographs: the same
     streets at 72x96 in CamVid's 11 classes, its 367 training pictures without labels, tested on its 233 test pictures,
     {STEPS_PHOTOGRAPHS} steps.""",
-    explanation="""On photographs self-training needs time: after 1,200 steps, over the same seeds, it was ahead by 0.004
-    [-0.017, 0.025]. The steps were raised for both arms after a look at one other seed, on the same test pictures. The
-    embedded streets have flat colours and simple shapes, and both nets start from nothing, which is why 0.256 is far
-    from what the paper reaches from ImageNet's weights and a rendered game.""",
+    explanation="""On photographs self-training needs time: after 1,200 steps, over the same seeds, it was ahead by
+    0.004 [-0.017, 0.025]. The steps were raised for both arms after a look at one other seed, on the same test
+    pictures. The embedded streets have flat colours and simple shapes, and both nets start from nothing: 0.256 is no
+    figure to use on a road. The paper starts from ImageNet's weights and a rendered game.""",
     claims=(
         Claim("it adapts to unlabelled weather", "dacs", "source only", "miou target"),
         Claim("unlabelled weathers are segmented more alike", "dacs", "source only", "agreement target"),
