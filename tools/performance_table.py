@@ -48,6 +48,12 @@ def views(found: dict[str, Any]) -> Iterator[str]:
         yield f"| SimCLR views, {row['size']} px, {blur} | lightly | {row['numba_ratio']:.0f}x | {target}x | |"
 
 
+def folder_views(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["rows"]:
+        work = f"SimCLR views of JPEG files, {row['folder']} sizes to {row['size']} px"
+        yield f"| {work} | lightly | {row['ratio']:.1f}x | {FULL_RECIPE}x | |"
+
+
 def end_to_end(found: dict[str, Any]) -> Iterator[str]:
     ratio = found["images_per_second"]["cpu"]["ratio"]
     ours, theirs = found["knn"]["nearfar"], found["knn"]["peer"]
@@ -62,7 +68,14 @@ def startup(found: dict[str, Any]) -> Iterator[str]:
             yield f"| `{row['command']}` | `import torch` | {row['cpu_of_torch']:.0%} of it | 20% | |"
 
 
-FORMS = {"nt-xent": losses, "losses": losses, "views": views, "end-to-end": end_to_end, "startup": startup}
+FORMS = {
+    "nt-xent": losses,
+    "losses": losses,
+    "views": views,
+    "folder-views": folder_views,
+    "end-to-end": end_to_end,
+    "startup": startup,
+}
 
 
 def table() -> str:
