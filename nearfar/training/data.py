@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import abc
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -167,6 +170,22 @@ class _Batches(Dataset[Any]):
         return self.data.training_batch(indices)
 
 
+def _end_with_the_run(worker: int) -> None:
+    """Let a loader's worker end when the process that it loads for does, even by SIGKILL.
+
+    Torch's own workers watch the number of their parent, which for those of a fork server is the server, and keep each
+    other alive.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, name="end with the run", daemon=True).start()
+
+
 class StepLoader(DataLoader[Any]):
     """Batches for steps ``start .. total_steps``; resumable, which Lightning uses through its state.
 
@@ -182,6 +201,7 @@ class StepLoader(DataLoader[Any]):
             pin_memory=pin_memory,
             persistent_workers=False,
             prefetch_factor=4 if workers else None,
+            worker_init_fn=_end_with_the_run,
         )
         self.steps = sampler
         self._consumed = sampler.start

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import errno
 import json
 import os
 import resource
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,28 @@ def test_the_lock_of_a_killed_run_is_free_at_once_though_its_workers_live(tmp_pa
     process.send(signal.SIGKILL)
     process.wait()
     Run.open(run).lock()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="finds processes by their files, in /proc")
+def test_workers_end_when_their_run_is_killed(tmp_path: Path) -> None:
+    def alive() -> int:
+        found = 0
+        for entry in Path("/proc").glob("[0-9]*/fd/1"):
+            with contextlib.suppress(OSError):
+                found += entry.readlink() == process.output
+        return found
+
+    process = launch(tmp_path, *words(tmp_path, steps=400), "--workers", "2", "--out", str(tmp_path / "run"))
+    process.wait_for(lambda: len(process.steps) >= 4)
+    assert alive() >= 3  # itself and its workers
+    process.send(signal.SIGKILL)
+    process.wait()
+    pause = threading.Event()
+    for _ in range(1000):
+        if not alive():
+            break
+        pause.wait(0.01)
+    assert not alive(), "workers outlive their run"
 
 
 # Files that carry code
