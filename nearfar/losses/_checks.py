@@ -85,14 +85,19 @@ def paired(**named: Tensor) -> list[Tensor]:
     return lifted
 
 
-def boolean(name: str, mask: Tensor, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """A boolean mask of a shape, on the device of what it is for, as numbers of its dtype."""
+def boolean(name: str, mask: Tensor, shape: tuple[int, ...], like: Tensor, of: str, hint: str = "") -> Tensor:
+    """A boolean mask of a shape, on the device of what it is for, as numbers of its dtype.
+
+    Args:
+        of: what ``like`` is, in the plural.
+        hint: ends the sentence for whoever gives something else than a boolean tensor.
+    """
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(f"{name} must be a boolean tensor, got {got}; compare it first, as in labels != 255")
+        raise TypeError(f"{name} must be a boolean tensor, got {got}{hint}")
     if mask.shape != shape or mask.device != like.device:
         raise ValueError(
-            f"{name} must have shape {tuple(shape)} on {like.device} like what it masks, "
+            f"{name} must have shape {tuple(shape)} on {like.device} like the {of}, "
             f"got {tuple(mask.shape)} on {mask.device}"
         )
     return mask.to(like.dtype)

@@ -8,6 +8,7 @@ from torch import Tensor
 from nearfar.losses._checks import boolean, choice, floating, full_precision, mean_where, unit_rows
 
 METRICS = ("cosine", "l2", "mmd")
+HINT = "; compare it first, as in labels != 255"
 MMD_POSITIONS = 256
 MMD_BANDWIDTHS = (0.5, 1.0, 2.0)
 
@@ -62,7 +63,7 @@ def feature_distance(
     if mask is None:
         weight = a.new_ones(batch, height * width)
     else:
-        weight = boolean("mask", mask, (batch, height, width), a).reshape(batch, -1)
+        weight = boolean("mask", mask, (batch, height, width), a, "maps", HINT).reshape(batch, -1)
     x, y = (f.flatten(2).transpose(1, 2) for f in (a, b))
     if metric == "mmd":
         return _mmd(x, y, weight, generator)

@@ -239,4 +239,4 @@ def _maps(**named: Tensor) -> list[Tensor]:
 
 def _mask(name: str, mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """The mask as numbers, checked against the maps it relates."""
-    return boolean(name, mask, (len(rows), rows.shape[1], columns.shape[1]), rows)
+    return boolean(name, mask, (len(rows), rows.shape[1], columns.shape[1]), rows, "maps")

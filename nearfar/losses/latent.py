@@ -47,7 +47,7 @@ def latent_prediction(
             "prediction and target must be non-empty latents of one shape (N, L, D), "
             f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
-    hidden = boolean("mask", mask, target.shape[:2], target)
+    hidden = boolean("mask", mask, target.shape[:2], target, "latents", "; True is where a patch was hidden")
     target = target.detach()
     if normalise:
         target = F.layer_norm(target, target.shape[2:])

@@ -49,7 +49,7 @@ def masked_reconstruction(
             "prediction and target must be non-empty patches of one shape (N, L, P), "
             f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
-    hidden = boolean("mask", mask, target.shape[:2], target)
+    hidden = boolean("mask", mask, target.shape[:2], target, "patches", "; True is where a patch was hidden")
     if normalise:
         values = target.shape[2]
         if correction not in (0, 1) or values <= correction:

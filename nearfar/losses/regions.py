@@ -36,10 +36,14 @@ def masked_regions(logits: Tensor, regions: Tensor, mask: Tensor, *, background:
     """
     (logits,) = floating(logits=logits)
     number("background", background, at_least=0.0)
-    if logits.ndim != 4 or logits.numel() == 0:
-        raise ValueError(f"logits must be non-empty, of shape (N, K, L, P), got {tuple(logits.shape)}")
-    boolean("regions", regions, logits.shape, logits)
-    hidden = boolean("mask", mask, (logits.shape[0], logits.shape[2]), logits)
+    shape = getattr(regions, "shape", logits.shape)
+    if logits.ndim != 4 or logits.shape != shape or logits.numel() == 0:
+        raise ValueError(
+            "logits and regions must be non-empty and of one shape (N, K, L, P), "
+            f"got {tuple(logits.shape)} and {tuple(shape)}"
+        )
+    boolean("regions", regions, logits.shape, logits, "logits")
+    hidden = boolean("mask", mask, (logits.shape[0], logits.shape[2]), logits, "logits")
     error = F.binary_cross_entropy_with_logits(logits, regions.to(logits.dtype), reduction="none")
     if background != 1.0:
         error = error * torch.where(regions, 1.0, background)

@@ -114,10 +114,9 @@ REPRODUCTION = Reproduction(
     picture, segmented by colour without labels. A linear classifier of frozen, interpolated patch features is fitted to
     64 pixels of each of 50 labelled pictures: ground and things, or ground and eight shapes.""",
     explanation="""The regions are learned: where they go on is known better than copying knows it. The patches they
-    teach are as good as MAE's and no better, on things as on shapes: on flat colours MAE's own task already asks
-    where a colour ends. After 250 steps, over the same seeds, neither had learned anything (regions at 0.165, things
-    within 0.02 of the untrained network); 1,500 were chosen after a look at one other seed. The paper measures
-    detection and segmentation of photographs after fine-tuning a ViT-B.""",
+    teach are as good as MAE's and no better, on things as on shapes. After 250 steps, over the same seeds, neither
+    had learned anything (regions at 0.165, things within 0.02 of the untrained network); 1,500 were chosen after a
+    look at one other seed. The paper measures detection and segmentation of photographs after fine-tuning a ViT-B.""",
     claims=(
         Claim("R-MAE's patches tell things from the ground better than MAE's", "r-mae", "mae", "miou things"),
         Claim("R-MAE's patches tell shapes apart better than MAE's", "r-mae", "mae", "miou shapes"),

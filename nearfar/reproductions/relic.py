@@ -120,12 +120,13 @@ REPRODUCTION = Reproduction(
     domains: PACS at 32 px, 500 steps, trained and probed on three kinds of pictures, tested on the fourth, another one
     for each seed.""",
     explanation="""Given time, the paper's order is there: ReLIC reads shifted styles and corrupted digits better than
-    SimCLR at equal clean accuracy, because the penalty makes its predictions alike whatever the views. The penalty by
-    itself (alpha 5 against 0) raises accuracy in every style on average, by less than four seeds can tell. After 500
-    steps, over the same seeds, none of that was to be seen, and alpha 5 was behind by 0.06: predictions are first made
-    alike by making them vague. 2,000 steps were chosen after a look at one other seed; alpha and temperature were not
-    tuned. Kinds of pictures that were never seen are not reached by views that change colour and crop; all arms
-    read PACS's fourth domain at 0.31 to 0.33, and none was trained for more than 500 steps on it.""",
+    SimCLR at equal clean accuracy. Most of that distance is there without the penalty, too (0.956 with alpha 0, 0.908
+    with SimCLR). The penalty makes predictions alike whatever the views, and (alpha 5 against 0) raises accuracy in
+    every style on average, by less than four seeds can tell. After 500 steps, over the same seeds, none of that was
+    to be seen, and alpha 5 was behind by 0.06: predictions are first made alike by making them vague. 2,000 steps
+    were chosen after a look at one other seed; alpha and temperature were not tuned. Kinds of pictures that were
+    never seen are not reached by views that change colour and crop; all arms read PACS's fourth domain at 0.31 to
+    0.33, and none was trained for more than 500 steps on it.""",
     claims=(
         Claim("ReLIC beats its untrained encoder under style shift", "relic alpha=1", "untrained", "seen styles"),
         Claim(

@@ -98,9 +98,9 @@ REPRODUCTION = Reproduction(
     MAE, which has crops and flips alone, the same views. Attention on 500 held-out pictures, objects are their strokes.
     The paper compares published ViT-B of hundreds of epochs on ImageNet.""",
     explanation="""Four of the paper's five findings are there. How far attention covers the objects cannot be told
-    here: the strokes of a digit at 16 px touch most of the 16 patches, so that attention to everything covers them
-    best, and the untrained encoder has the highest overlap of all (0.759). For the same reason read the second
-    finding with care: an untrained last layer's patches look more alike (0.020) than either trained one's.""",
+    here: the strokes of a digit at 16 px touch two thirds of the 16 patches, and the untrained encoder has the
+    highest overlap of all (0.759). Read the second finding with care, too: an untrained last layer's patches look
+    more alike (0.020) than either trained one's.""",
     claims=(
         Claim(
             "the last layer of a contrastive model looks farther than that of a masked autoencoder",

@@ -178,10 +178,11 @@ def _end_with_the_run(worker: int) -> None:
     """
     parent = multiprocessing.parent_process()
 
+    assert parent is not None  # this is a worker
+
     def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        parent.join()
+        os._exit(1)
 
     threading.Thread(target=wait, name="end with the run", daemon=True).start()
 

@@ -149,7 +149,7 @@ def test_feature_distance_arguments() -> None:
         losses.feature_distance(a, b, "l1")
     with pytest.raises(TypeError, match=r"mask must be a boolean tensor, got torch.int64"):
         losses.feature_distance(a, b, mask=torch.ones(2, 4, 4, dtype=torch.long))
-    with pytest.raises(ValueError, match=r"mask must have shape \(2, 4, 4\) on cpu like what it masks"):
+    with pytest.raises(ValueError, match=r"mask must have shape \(2, 4, 4\) on cpu like the maps, got \(2, 8, 8\)"):
         losses.feature_distance(a, b, mask=torch.ones(2, 8, 8, dtype=torch.bool))
     with pytest.raises(TypeError, match=r"b must have a floating-point dtype, got torch.int64"):
         losses.feature_distance(a, b.long())

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.losses._checks import mean_where
 from nearfar.segmentation.classes import IGNORE
 from nearfar.segmentation.data.adaptation import AdaptationScenes
 from nearfar.segmentation.encoders import pyramid_encoder
@@ -136,7 +137,7 @@ def distance_to_reference(features: Tensor, reference: Tensor, mask: Tensor) -> 
     # The square root has no gradient at 0, where every run with its own initial weights as reference begins.
     squares = (features.float() - reference.float()).square().sum(1)
     distance = torch.where(squares > 0, squares.clamp_min(1e-12).sqrt(), squares)
-    return (distance * mask).sum() / mask.sum().clamp_min(1)
+    return mean_where(distance, mask)
 
 
 def thing_mask(
