@@ -25,8 +25,8 @@ from measuring import free_port
 from torch import Tensor
 
 from nearfar import losses
+from nearfar.common.distributed import shared_losses
 from nearfar.training import gather
-from nearfar.training.distributed import shared_losses
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "nt_xent": lambda a, b: losses.nt_xent(a, b, temperature=0.1),

@@ -31,10 +31,10 @@ import torch.multiprocessing as mp
 from measuring import cpu_seconds, free_port, peak_kilobytes
 from scipy.optimize import nnls
 
+from nearfar.common.distributed import shared_losses
 from nearfar.encoders import image_encoder
 from nearfar.losses import nt_xent
 from nearfar.training import gather
-from nearfar.training.distributed import shared_losses
 from nearfar.vision.views import RECIPES
 
 SIDES = (32, 48, 64, 96, 128, 160, 224)

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import nearfar
+from nearfar import catalogue
 
 ROOT = Path(nearfar.__file__).parent
-FIELDS = {"vision", "segmentation", "text", "graph", "multimodal"}
+FIELDS = {file.parent.name for file in ROOT.glob("*/field.py")}
+"""Read from disk: a new field is held to the rules from its first file on."""
+BOTTOM = {"system"}
+"""The contract, which everything may know."""
 BELOW = {
+    "system": set(),
     "losses": set(),
+    "common": {"losses"},
     "catalogue": set(),
     "evaluation": set(),
-    "training": {"evaluation", "catalogue", "losses"},
-    "parts": set(),
-    "encoders": set(),
-    "report": {"catalogue", "training"},
-    "workflow": {"catalogue", "evaluation", "training"},
-    "estimator": {"catalogue", "training", "workflow"},
-    **{field: {"losses", "parts", "encoders", "training", "evaluation"} for field in FIELDS},
+    "parts": {"common"},
+    "encoders": {"common", "parts"},
+    "sources": {"common"},
+    "runs": {"common", "catalogue", "sources"},
+    "training": {"common", "sources", "runs", "evaluation", "catalogue", "losses"},
+    "workflow": {"common", "sources", "runs", "evaluation", "catalogue", "training"},
+    "report": {"catalogue", "runs", "evaluation", "workflow", "training"},
+    "estimator": {"catalogue", "runs", "training", "workflow"},
+    "testing": {"catalogue", "sources", "runs", "training", "workflow"},
+    "reproductions": {"workflow", "estimator", *FIELDS},
+    "cli": {"workflow", "report", "reproductions", "estimator"},
+    **{f: {"losses", "parts", "encoders", "sources", "runs", "training", "evaluation", "common"} for f in FIELDS},
 }
-ROOMS_OF_VISION = {
+for top in ("reproductions", "cli"):
+    BELOW[top] |= {"losses", "parts", "encoders", "sources", "runs", "training", "evaluation", "common", "catalogue"}
+SHARED_ROOMS = {
     "multimodal": ("nearfar.vision.data", "nearfar.vision.views"),
     # Dense pre-training is vision's random crops with their places kept.
     "segmentation": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }
+"""What a field may take of another: never its methods."""
+ABOVE_A_FIELD = {"commands": {"workflow", "cli", "catalogue"}}
+"""A field's commands are part of the command line, and its module ``commands`` alone may look up to it."""
 
 
 def imports(path: Path) -> list[str]:
@@ -44,21 +62,27 @@ def files() -> list[Path]:
     return sorted(ROOT.rglob("*.py"))
 
 
+def test_every_room_has_its_place() -> None:
+    rooms = {p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init__.py").is_file()}
+    assert rooms <= set(BELOW), f"say in BELOW what {rooms - set(BELOW)} may import, or give it a module field"
+
+
 def test_dependencies_point_one_way() -> None:
     wrong = []
     for path in files():
         parts = path.relative_to(ROOT).with_suffix("").parts
         room = parts[0]
-        if room not in BELOW:
+        if room in ("__init__", "__main__"):
             continue
         for name in imports(path):
             if not name.startswith("nearfar."):
                 continue
             target = name.split(".")[1]
-            vision = name.startswith(ROOMS_OF_VISION.get(room, ("-",)))
-            # A run's pictures need the trained run, which only the workflow can open.
-            pictures = parts[-1] == "pictures" and target == "workflow"
-            if target not in BELOW[room] | {room} and not vision and not pictures:
+            shared = name.startswith(SHARED_ROOMS.get(room, ("-",)))
+            allowed = BELOW[room] | BOTTOM | {room}
+            if room in FIELDS and len(parts) == 2:
+                allowed |= ABOVE_A_FIELD.get(parts[-1], set())
+            if target not in allowed and not shared:
                 wrong.append(f"{'/'.join(parts)} imports {name}")
     assert not wrong, wrong
 
@@ -81,3 +105,15 @@ def test_methods_use_the_engines_hooks_and_not_lightnings() -> None:
             tree = ast.walk(ast.parse(path.read_text()))
             wrong += [f"{path.stem}.{n.name}" for n in tree if isinstance(n, ast.FunctionDef) and n.name in closed]
     assert not wrong, wrong
+
+
+def test_fields_are_declared_and_have_rows() -> None:
+    for name in FIELDS:
+        assert catalogue.field(name).name == name
+    assert set(catalogue.FIELDS) == FIELDS
+
+
+def test_the_contract_imports_no_torch() -> None:
+    code = "import sys, nearfar.catalogue, nearfar.cli.fields as f; f.commands(); print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from nearfar.cli import main
-from nearfar.training.run import free_folder
+from nearfar.runs.run import free_folder
 
 
 def demo() -> int:

@@ -1,61 +1,53 @@
-"""Every system of the library: slug, field, paper, class, its five parts, its reproduction and verdict.
+"""Every system of the library: a row each, in ``catalogue/<field>/*.py`` as ``ENTRIES``, found by looking.
 
-Reading it imports neither torch nor any field, so that ``nearfar list`` answers at once.
+Reading it imports neither torch nor any field, so that ``nearfar list`` answers at once. Another package adds rows
+through an entry point of the group ``nearfar.systems`` that names a module with ``ENTRIES`` (and, for a field of its
+own, a package with a module ``field``).
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
 
-from nearfar.catalogue import (
-    graph,
-    multimodal,
-    segmentation,
-    segmentation_dense,
-    text,
-    vision,
-    vision_analysis,
-    vision_bases,
-    vision_masked,
-    vision_variants,
-)
-from nearfar.catalogue.studies import STUDIES
-from nearfar.catalogue.system import Measured, Parts, Study, System
+from nearfar.system import Entry, Field, Parts
 
-__all__ = [
-    "FIELDS",
-    "MEASURED",
-    "STUDIES",
-    "SYSTEMS",
-    "Measured",
-    "Parts",
-    "Study",
-    "System",
-    "find",
-    "find_measured",
-    "slug_of",
-]
+__all__ = ["ENTRIES", "FIELDS", "MEASURED", "METHODS", "Entry", "Parts", "field", "find", "slug_of"]
 
-SYSTEMS: tuple[System, ...] = (
-    *vision.SYSTEMS,
-    *vision_bases.SYSTEMS,
-    *vision_variants.SYSTEMS,
-    *vision_analysis.SYSTEMS,
-    *vision_masked.SYSTEMS,
-    *segmentation.SYSTEMS,
-    *segmentation_dense.SYSTEMS,
-    *text.SYSTEMS,
-    *multimodal.SYSTEMS,
-    *graph.SYSTEMS,
-)
-FIELDS: tuple[str, ...] = tuple(dict.fromkeys(system.field for system in SYSTEMS))
-MEASURED: tuple[System | Study, ...] = (*SYSTEMS, *STUDIES)
-"""Everything that a reproduction measures."""
-_BY_SLUG = {system.slug: system for system in SYSTEMS}
+PLUGINS = "nearfar.systems"
+ORDER = ("vision", "segmentation", "text", "graph", "multimodal")
+"""Fields that are listed first; the others follow by name."""
 
 
-def find(slug: str) -> System:
-    """The system called ``slug``.
+def _own() -> Iterator[Entry]:
+    folders = sorted(p for p in Path(__file__).parent.iterdir() if p.is_dir() and any(p.glob("[!_]*.py")))
+    folders.sort(key=lambda p: ORDER.index(p.name) if p.name in ORDER else len(ORDER))
+    for folder in folders:
+        for file in sorted(folder.glob("[!_]*.py")):
+            yield from importlib.import_module(f"nearfar.catalogue.{folder.name}.{file.stem}").ENTRIES
+
+
+def _plugged() -> Iterator[Entry]:
+    for point in importlib.metadata.entry_points(group=PLUGINS):
+        yield from point.load().ENTRIES
+
+
+ENTRIES: tuple[Entry, ...] = (*_own(), *_plugged())
+"""All rows."""
+METHODS: tuple[Entry, ...] = tuple(entry for entry in ENTRIES if entry.trains)
+"""Rows that train."""
+MEASURED: tuple[Entry, ...] = tuple(entry for entry in ENTRIES if entry.kind != "data set")
+"""Rows that a reproduction measures."""
+FIELDS: tuple[str, ...] = tuple(dict.fromkeys(entry.field for entry in ENTRIES))
+_BY_SLUG = {entry.slug: entry for entry in ENTRIES}
+
+
+def find(slug: str) -> Entry:
+    """The row called ``slug``.
 
     Raises:
         KeyError: unknown slug; the message names the closest ones.
@@ -64,15 +56,28 @@ def find(slug: str) -> System:
         return _BY_SLUG[slug]
     close = difflib.get_close_matches(slug.lower(), _BY_SLUG, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(close)}?" if close else "`nearfar list` shows them all."
-    raise KeyError(f"there is no method called {slug!r}; {hint}")
-
-
-def find_measured(slug: str) -> System | Study:
-    """The system or the study called ``slug``. Raises KeyError as :func:`find` does."""
-    return next((study for study in STUDIES if study.slug == slug), None) or find(slug)
+    raise KeyError(f"there is no system called {slug!r}; {hint}")
 
 
 def slug_of(cls: type) -> str | None:
     """The slug under which a class is catalogued."""
     target = f"{cls.__module__}:{cls.__qualname__}"
-    return next((system.slug for system in SYSTEMS if system.target == target), None)
+    return next((entry.slug for entry in ENTRIES if entry.target == target), None)
+
+
+def field(name: str) -> Field:
+    """What the field declares; imports it.
+
+    Raises:
+        KeyError: no field of that name has rows.
+    """
+    if name not in FIELDS:
+        raise KeyError(f"there is no field {name!r}; there are {', '.join(FIELDS)}")
+    own = f"nearfar.{name}.field"
+    if importlib.util.find_spec(f"nearfar.{name}") is not None:
+        return importlib.import_module(own).FIELD
+    for point in importlib.metadata.entry_points(group=PLUGINS):
+        package = point.module.rpartition(".")[0] or point.module
+        if any(entry.field == name for entry in point.load().ENTRIES):
+            return importlib.import_module(f"{package}.field").FIELD
+    raise KeyError(f"nothing installed declares the field {name!r}")

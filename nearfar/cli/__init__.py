@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from nearfar.system import UsageError
 
 COMMANDS = {
     "list": ("lookup", "every method, its field, paper and the verdict of its reproduction"),
     "show": ("lookup", "one method: its five parts, its settings, what was measured"),
     "train": ("train", "train a method on your data or on an embedded set"),
     "resume": ("train", "continue an interrupted run, to the bit"),
-    "evaluate": ("measure", "probe finished runs, beside their untrained selves"),
+    "evaluate": ("measure", "measure finished runs beside their untrained selves, and systems that need no training"),
     "embed": ("measure", "turn data into vectors with a finished run"),
     "compare": ("measure", "train several methods over several seeds; one table with intervals"),
     "reproduce": ("measure", "re-test a paper's claim at laptop scale"),
     "report": ("measure", "write a run's page"),
-    "data": ("data", "check a folder of scenes, export embedded ones, record new ones"),
+    "generate": ("verbs", "let a finished run, or a system that needs no training, make something"),
+    "score": ("verbs", "rate every example by a finished run"),
     "doctor": ("lookup", "what this machine and installation can do"),
 }
-
-
-class UsageError(Exception):
-    """The command line cannot be understood; the message says why in one sentence."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,18 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nearfar {__version__}")
         return 0
     name, rest = words[0], words[1:]
-    if name not in COMMANDS:
-        return _fail(f"there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
     if "GOMP_SPINCOUNT" not in os.environ:
         # Threads that spin while they wait take the cores from whatever else runs: on a machine that is busy by half
         # a run takes three times as long. OpenMP reads this once, when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    module = importlib.import_module(f"nearfar.cli.{COMMANDS[name][0]}")
-    command = getattr(module, {"list": "list_methods"}.get(name, name))
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning
-            return int(command(rest) or 0)
+            return int(_command(name, rest)() or 0)
     except SystemExit as stop:
         if getattr(stop, "message", None):  # a run that was asked to stop
             return _fail(str(stop), int(stop.code or 0))
@@ -71,9 +67,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_sentence(error), _code(error))
 
 
+def _command(name: str, rest: list[str]) -> Callable[[], int | None]:
+    """What a command's words ask for, of the library's own commands or of a field's."""
+    if name in COMMANDS:
+        module = importlib.import_module(f"nearfar.cli.{COMMANDS[name][0]}")
+        function = getattr(module, {"list": "list_methods"}.get(name, name))
+        return lambda: function(rest)
+    from nearfar.cli.fields import choose, commands
+
+    known = commands()
+    two = f"{name} {rest[0]}" if rest else name
+    for words, after in ((two, rest[1:]), (name, rest)):
+        if words in known:
+            return lambda: choose(words, known[words], after)
+    inside = [words.partition(" ")[2] for words in known if words.startswith(f"{name} ")]
+    if inside:
+        if rest and rest[0] in ("-h", "--help"):
+            return lambda: print(_table({w: c[0][1].help for w, c in known.items() if w.startswith(f"{name} ")}))
+        raise UsageError(f"nearfar {name} takes one of {', '.join(inside)}")
+    every = [*COMMANDS, *dict.fromkeys(words.partition(" ")[0] for words in known)]
+    close = difflib.get_close_matches(name, every, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(every)}"
+    raise UsageError(f"there is no command {name!r}; {hint}")
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows.items())
+
+
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    from nearfar.cli.fields import commands
+
+    of_fields = {words: found[0][1].help for words, found in commands().items()}
+    lines = [_table({**{name: text for name, (_, text) in COMMANDS.items()}, **of_fields})]
     return "\n".join(
         [
             "usage: nearfar <command> [arguments]",

@@ -8,37 +8,39 @@ import json
 import os
 import platform
 import sys
+from typing import Any
 
-from nearfar.catalogue import FIELDS, SYSTEMS, System, find
-from nearfar.catalogue.datasets import DATA_SETS, DataSet
+from nearfar.catalogue import ENTRIES, FIELDS, find
+from nearfar.system import Entry
 
 
 def list_methods(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar list", description="Every method and data set of the library.")
-    parser.add_argument("--field", choices=FIELDS, help="only the methods of one field")
+    parser = argparse.ArgumentParser(prog="nearfar list", description="Every system and data set of the library.")
+    parser.add_argument("--field", choices=FIELDS, help="only the systems of one field")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
     options = parser.parse_args(argv)
-    rows = [s for s in SYSTEMS if options.field in (None, s.field)]
+    rows = [e for e in ENTRIES if options.field in (None, e.field) and e.kind != "study"]
     if options.json:
         print(json.dumps([_row(s) for s in rows], indent=2))
         return 0
     lines = [_cells(s) for s in rows]
-    lines += [(d.slug, d.field, "data set", d.paper) for d in DATA_SETS if options.field in (None, d.field)]
     widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     return 0
 
 
-def _cells(system: System) -> tuple[str, str, str, str]:
-    return system.slug, system.field, system.verdict, system.paper
+def _cells(entry: Entry) -> tuple[str, str, str, str]:
+    return entry.slug, entry.field, entry.verdict if entry.kind != "data set" else "data set", entry.paper
 
 
-def _row(system: System) -> dict[str, str]:
+def _row(system: Entry) -> dict[str, Any]:
     return {
         "slug": system.slug,
         "name": system.name,
+        "kind": system.kind,
         "field": system.field,
+        "verbs": list(system.verbs),
         "paper": system.paper,
         "summary": system.summary,
         "verdict": system.verdict,
@@ -46,19 +48,23 @@ def _row(system: System) -> dict[str, str]:
 
 
 def show(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar show", description="One method in full.")
+    parser = argparse.ArgumentParser(prog="nearfar show", description="One system in full.")
     parser.add_argument("method", help="its slug, as `nearfar list` prints it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
-    for data_set in DATA_SETS:
-        if data_set.slug == options.method:
-            return _show_data_set(data_set, options.json)
     system = find(options.method)
-    parts = vars(system.parts)
+    parts = vars(system.parts) if system.parts else {}
     if options.json:
         print(
             json.dumps(
-                {**_row(system), "parts": parts, "laptop": {**system.laptop}, "result": system.result},
+                {
+                    **_row(system),
+                    "parts": parts,
+                    "paper": {**system.paper_training},
+                    "laptop": {**system.laptop},
+                    "commands": dict(system.commands),
+                    "result": system.result,
+                },
                 indent=2,
             )
         )
@@ -66,24 +72,19 @@ def show(argv: list[str]) -> int:
     print(f"{system.name} ({system.slug}, {system.field})\n{system.paper}\n\n{system.summary}\n")
     for name, text in parts.items():
         print(f"  {name:<8} {text}")
+    for purpose, command in system.commands:
+        print(f"  {purpose:<10} {command}")
     if system.laptop:
         print("\nOn embedded data, instead of the paper's defaults:")
         for name, value in system.laptop.items():
             print(f"  --{name} {value}")
+    if system.kind == "data set":
+        return 0
     print(f"\nReproduction: {system.verdict}")
     for claim in (system.result or {}).get("claims", []):
         print(f"  {claim['text']}: {claim['verdict']} ({claim['summary']})")
-    print(f"\nAll settings: nearfar train {system.slug} --help")
-    return 0
-
-
-def _show_data_set(data_set: DataSet, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({**vars(data_set), "commands": dict(data_set.commands)}, indent=2))
-        return 0
-    print(f"{data_set.name} ({data_set.slug}, data of {data_set.field})\n{data_set.paper}\n\n{data_set.summary}\n")
-    for purpose, command in data_set.commands:
-        print(f"  {purpose:<10} {command}")
+    if system.kind != "study":
+        print(f"\nAll settings: nearfar {'train' if system.trains else 'evaluate'} {system.slug} --help")
     return 0
 
 
@@ -120,5 +121,5 @@ def _diagnosis() -> dict[str, str]:
     for extra, module in extras.items():
         present = importlib.util.find_spec(module) is not None
         found[f"nearfar[{extra}]"] = "installed" if present else f"not installed: pip install 'nearfar[{extra}]'"
-    found["methods"] = f"{len(SYSTEMS)} in {len(FIELDS)} fields"
+    found["systems"] = f"{len(ENTRIES)} in {len(FIELDS)} fields"
     return found

@@ -9,28 +9,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nearfar.catalogue import FIELDS, MEASURED, find, find_measured
-from nearfar.cli import UsageError
+from nearfar.catalogue import ENTRIES, FIELDS, MEASURED, find
+from nearfar.system import UsageError
 
 
 def evaluate(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="nearfar evaluate", description="Probe finished runs, beside the first one's untrained self."
     )
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one field")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one field, or one system by its slug")
     parser.add_argument("--data", help="other data than the run was trained on")
     parser.add_argument("--seed", type=int, default=0, help="seed of the probes' validation split")
     parser.add_argument(
         "--also", nargs="+", default=[], help="further measures; for images corruptions, few-labels and others"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(argv)
+    options, words = parser.parse_known_args(argv)
     from nearfar import workflow
+    from nearfar.cli.options import loader_options
+    from nearfar.runs.run import Run
 
-    results = {
-        str(path): workflow.evaluate_run(path, options.data, seed=options.seed, also=options.also)
-        for path in options.runs
-    }
+    name = str(options.runs[0])
+    if not options.runs[0].is_dir() and name in {entry.slug for entry in ENTRIES}:
+        return _evaluate_procedure(name, options, words)
+    results = {}
+    for path in options.runs:
+        entry = find(Run.open(path).config["method"])
+        given = loader_options(entry, words, "nearfar evaluate")
+        results[str(path)] = workflow.evaluate_run(path, options.data, seed=options.seed, also=options.also, **given)
     if options.json:
         print(json.dumps(results))
         return 0
@@ -42,6 +48,27 @@ def evaluate(argv: list[str]) -> int:
     for name in options.also:
         print(f"\n{name}\n")
         print(across({row: result["further"][name] for row, result in _titled(results).items()}))
+    return 0
+
+
+def _evaluate_procedure(slug: str, options: argparse.Namespace, words: list[str]) -> int:
+    entry = find(slug)
+    if entry.kind != "procedure":
+        raise UsageError(f"{slug} is a {entry.kind}, and evaluate takes finished runs; nearfar show {slug}")
+    from nearfar.cli.options import Flags
+
+    flags = Flags(entry, f"nearfar evaluate {slug}", f"{entry.name}: {entry.summary}")
+    settings = flags.parse(words)
+    from nearfar import workflow
+
+    found = workflow.evaluate_procedure(
+        slug, options.data, arguments=settings.arguments, seed=options.seed, data_options=settings.data_options
+    )
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print(f"{found['data']}\n")
+    print(table({slug: found["trained"]}, lambda value: f"{value:.3f}"))
     return 0
 
 
@@ -151,7 +178,7 @@ def reproduce(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="folder for the results as JSON")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
     options = parser.parse_args(argv)
-    chosen = [find_measured(slug) for slug in options.methods]
+    chosen = [find(slug) for slug in options.methods]
     if options.field not in (None, *FIELDS):
         raise UsageError(f"there is no field {options.field!r}; there are {', '.join(FIELDS)}")
     if options.all or options.field:

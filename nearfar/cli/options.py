@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,10 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from nearfar.catalogue import System
-from nearfar.cli import UsageError
+from nearfar import catalogue
+from nearfar.runs.configure import alternatives, hints, parameters, revive
+from nearfar.system import Entry, UsageError
 from nearfar.training import Training
-from nearfar.training.configure import alternatives, hints, parameters, revive
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,16 @@ class Settings:
 
 
 class Flags:
-    """The parser of one method's settings.
+    """The parser of one system's settings.
 
-    Names, types, defaults and help come from the signatures and docstrings of the method's constructor, of
-    :class:`Training` and of ``nearfar.<field>.data.load``. No default is written anywhere else.
+    Names, types, defaults and help come from the signatures and docstrings of its constructor, of :class:`Training`
+    (where it trains) and of its field's loader. No default is written anywhere else.
     """
 
-    def __init__(self, system: System, prog: str, description: str) -> None:
+    def __init__(self, system: Entry, prog: str, description: str) -> None:
         self.system = system
         self.cls = system.load()
-        self.loader = importlib.import_module(f"nearfar.{system.field}.data").load
+        self.loader = catalogue.field(system.field).load
         self.parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
         modules = _module_arguments(self.cls)
         self.names = [*parameters(self.cls)]
@@ -47,7 +46,8 @@ class Flags:
             default = parameters(self.cls)[name].default
             self.parser.add_argument(f"--{name}", type=str, default=default, help=helps.get(name))
         self.parser.add_class_arguments(self.cls, skip=set(modules))
-        self.parser.add_class_arguments(Training)
+        if system.trains:
+            self.parser.add_class_arguments(Training)
         self.options = [n for n in inspect.signature(self.loader).parameters if n != "data"]
         clash = set(self.options) & set(self.names)
         self.parser.add_function_arguments(self.loader, skip={"data", *clash})
@@ -63,7 +63,7 @@ class Flags:
             raise UsageError(_reason(error)) from error
         types_of = hints(self.cls)
         arguments = {n: revive(found.pop(n), types_of.get(n)) for n in self.names}
-        training = {f.name: found.pop(f.name) for f in dataclasses.fields(Training)}
+        training = {f.name: found.pop(f.name) for f in dataclasses.fields(Training) if f.name in found}
         options = {n: found.pop(n) for n in self.options if n in found}
         return Settings(arguments, Training(**training), {k: v for k, v in options.items() if v is not None}, found)
 
@@ -79,6 +79,26 @@ class Flags:
             f"{word}=true" if word in switches and following.startswith("--") else word
             for word, following in zip(words, [*words[1:], "--"], strict=True)
         ]
+
+
+def loader_options(entry: Entry, words: list[str], prog: str) -> dict[str, Any]:
+    """Options of a field's loader among a command's words, by name.
+
+    Raises:
+        UsageError: something else is among them.
+    """
+    loader = catalogue.field(entry.field).load
+    parser = ArgumentParser(prog=prog, exit_on_error=False)
+    parser.add_function_arguments(loader, skip={"data"})
+    for action in parser._actions:
+        if action.dest != "help":
+            action.default = None
+    try:
+        found = parser.parse_args([_underscored(w) for w in words]).as_dict()
+    except Exception as error:
+        raise UsageError(_reason(error)) from error
+    given = {w.partition("=")[0][2:] for w in map(_underscored, words) if w.startswith("--")}
+    return {name: value for name, value in found.items() if name in given}
 
 
 def _module_arguments(cls: type) -> list[str]:

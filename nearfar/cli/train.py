@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from nearfar.catalogue import SYSTEMS, find
-from nearfar.cli import UsageError
+from nearfar.catalogue import METHODS, find
+from nearfar.system import UsageError
 
 USAGE = """usage: nearfar train <method> [--data PATH] [--out DIR] [--seed N] [--steps N] [settings]
        nearfar train --config runs/x/config.yaml [--data PATH] [--out DIR]
@@ -36,9 +36,11 @@ def train(argv: list[str]) -> int:
         wanted_help = bool(argv) and argv[0] in ("-h", "--help")
         if not wanted_help:
             raise UsageError("name a method: nearfar train <method>; `nearfar list` shows them all")
-        print(USAGE + ", ".join(system.slug for system in SYSTEMS))
+        print(USAGE + ", ".join(system.slug for system in METHODS))
         return 0
-    system = find(argv[0])
+    from nearfar import workflow
+
+    system = workflow.trainable(argv[0])
     _requeue_before_training()
     from nearfar.cli.options import Flags
 
@@ -72,7 +74,7 @@ def _preset(words: list[str]) -> str:
 
 def _run(slug: str, *, out: str | None, as_json: bool, **settings: Any) -> int:
     from nearfar import workflow
-    from nearfar.training.run import free_folder
+    from nearfar.runs.run import free_folder
 
     if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("give --out when several processes train together, so that they agree on the folder")
@@ -129,9 +131,9 @@ def resume(argv: list[str]) -> int:
 def _changes(folder: Path, words: list[str]) -> dict[str, dict[str, Any]]:
     """Settings on the command line of ``resume``, with the run's own as their defaults."""
     from nearfar.cli.options import Flags
+    from nearfar.runs.hub import plain
+    from nearfar.runs.settings import flatten
     from nearfar.training import Run
-    from nearfar.training.hub import plain
-    from nearfar.training.settings import flatten
 
     config = Run.open(folder).config
     system = find(config["method"])
@@ -157,7 +159,7 @@ def _requeue_before_training() -> None:
 
 
 def _finish(run: Any, as_json: bool) -> int:
-    from nearfar.training.run import read_metrics
+    from nearfar.runs.metrics import read_metrics
     from nearfar.workflow import first_process
 
     if not first_process():

@@ -6,25 +6,15 @@ lengths that differ, one class only) raise a ``ValueError`` that names the argum
 in float64.
 
 What reads the attention of a transformer works on torch tensors and is imported by itself, as
-:mod:`nearfar.evaluation.attention`; everything here loads without torch.
+:mod:`nearfar.evaluation.geometry.attention`; everything here loads without torch.
 """
 
 from __future__ import annotations
 
-from nearfar.evaluation.accuracy import mean_class_accuracy, per_class_accuracy, top_k_accuracy
-from nearfar.evaluation.calibration import calibration, ece, fit_temperature
-from nearfar.evaluation.candidates import mrr
 from nearfar.evaluation.clustering import clustering, kmeans_scores, split_cluster_accuracy
-from nearfar.evaluation.continual import continual
-from nearfar.evaluation.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
-from nearfar.evaluation.detection import detection
-from nearfar.evaluation.embeddings import Embeddings
-from nearfar.evaluation.finetune import fine_tune, stratified_fraction
-from nearfar.evaluation.geometry import alignment, cka, feature_std, minibatch_cka, tolerance, uniformity
-from nearfar.evaluation.invariance import invariance_score
-from nearfar.evaluation.knn import knn, knn_predict, nearest_neighbours
-from nearfar.evaluation.probe import CLIP_C_GRID, LinearProbe, ProbeResult, liblinear_probe, linear_probe
-from nearfar.evaluation.rank import (
+from nearfar.evaluation.embeddings.table import Embeddings
+from nearfar.evaluation.geometry.invariance import invariance_score
+from nearfar.evaluation.geometry.rank import (
     Collapse,
     alpha_req,
     collapsed,
@@ -33,19 +23,33 @@ from nearfar.evaluation.rank import (
     participation_ratio,
     rankme,
 )
-from nearfar.evaluation.regression import RegressionResult, linear_regression_probe
-from nearfar.evaluation.retrieval import paired_retrieval, retrieval
-from nearfar.evaluation.robustness import CorruptionError, corruption_error
+from nearfar.evaluation.geometry.spread import alignment, cka, feature_std, minibatch_cka, tolerance, uniformity
+from nearfar.evaluation.probing.accuracy import mean_class_accuracy, per_class_accuracy, top_k_accuracy
+from nearfar.evaluation.probing.calibration import calibration, ece, fit_temperature
+from nearfar.evaluation.probing.finetune import fine_tune, stratified_fraction
+from nearfar.evaluation.probing.knn import knn, knn_predict, nearest_neighbours
+from nearfar.evaluation.probing.probe import CLIP_C_GRID, LinearProbe, ProbeResult, liblinear_probe, linear_probe
+from nearfar.evaluation.probing.ridge import RegressionResult, linear_regression_probe
+from nearfar.evaluation.probing.zero_shot import zero_shot
+from nearfar.evaluation.ranking.candidates import mrr
+from nearfar.evaluation.ranking.detection import detection
+from nearfar.evaluation.ranking.retrieval import paired_retrieval, retrieval
+from nearfar.evaluation.ranking.sts import spearman, sts
+from nearfar.evaluation.ranking.verification import verification
+from nearfar.evaluation.robustness.continual import continual
+from nearfar.evaluation.robustness.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
+from nearfar.evaluation.robustness.error import CorruptionError, corruption_error
 from nearfar.evaluation.segmentation import ConfusionMatrix, agreement, miou
 from nearfar.evaluation.statistics import Interval, mean_interval, paired_interval
-from nearfar.evaluation.sts import spearman, sts
-from nearfar.evaluation.verification import verification
-from nearfar.evaluation.zero_shot import zero_shot
+
+GEOMETRY = ("effective_rank", "uniformity", "std")
+"""Numbers that describe a representation without being better one way or the other."""
 
 __all__ = [
     "CLIP_C_GRID",
     "CORRUPTIONS",
     "EXTRA_CORRUPTIONS",
+    "GEOMETRY",
     "Collapse",
     "ConfusionMatrix",
     "CorruptionError",

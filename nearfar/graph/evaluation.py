@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.evaluation import effective_rank, feature_std, liblinear_probe, stratified_fraction
+from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, liblinear_probe, stratified_fraction
+from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
 
 
-def evaluate(method: Method, data: Data, *, seed: int = 0, splits: int = 3) -> dict[str, float]:
+def evaluate(method: Method, data: Data, *, seed: int = 0, splits: int = 3) -> Scores:
     """Accuracy of a one-vs-rest logistic probe trained on a random tenth of the nodes, mean over ``splits``.
 
     The protocol of GRACE's released evaluation: rows are L2-normalised, the penalty is chosen by 5-fold search
     within the training nodes. Without labels only the geometry is measured.
     """
     found = embed(method, data)
-    scores: dict[str, float] = {}
+    scores = Scores(neither=GEOMETRY)
     if found.labels is not None:
         scores["probe 10% labels"] = probe(found.array, found.labels, seed=seed, splits=splits)
     scores["effective_rank"] = effective_rank(found.array[:2048])

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nearfar.evaluation import effective_rank, paired_retrieval
+from nearfar.evaluation import GEOMETRY, effective_rank, paired_retrieval
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.method import DualEncoder
+from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
 
 
-def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """``zero-shot <set>`` accuracy in [0, 1] where a set describes its classes; ``R@1 <set>`` of both directions
     where every caption has one right image; the effective rank of image embeddings.
 
@@ -20,7 +21,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     misses.
     """
     sets = dict(data.splits()) or {"data": data}
-    scores: dict[str, float] = {}
+    scores = Scores(neither=GEOMETRY)
     for name, held_out in sets.items():
         assert isinstance(held_out, CaptionedImages)
         if held_out.classes and held_out.labels is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import importlib
-import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nearfar.catalogue import System, find
+from nearfar import catalogue, workflow
+from nearfar.catalogue import find
+from nearfar.evaluation import GEOMETRY
 from nearfar.report.curves import curve
-from nearfar.training.run import Run, read_metrics
+from nearfar.runs.metrics import read_metrics
+from nearfar.runs.run import Run
+from nearfar.system import Entry
 
 # ruff: noqa: E501
 STYLE = """
@@ -74,12 +76,12 @@ def _scores(run: Run, others: list[Run]) -> str:
             name = result["method"] if result["method"] not in rows else f"{result['method']} ({other.path.name})"
             rows[name] = result["trained"]
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    best = {c: max(row[c] for row in rows.values() if c in row) for c in columns}
+    best = _best(rows, columns, measured.get("better", {}))
     head = "".join(f"<th>{html.escape(c)}" for c in columns)
     body = ""
     for name, row in rows.items():
         cells = "".join(
-            f"<td{' class=best' if _is_score(c) and row.get(c) == best[c] else ''}>{_number(row.get(c))}"
+            f"<td{' class=best' if row.get(c) is not None and row.get(c) == best.get(c) else ''}>{_number(row.get(c))}"
             for c in columns
         )
         body += f"<tr><td>{html.escape(name)}{cells}"
@@ -105,8 +107,15 @@ def _further(run: Run, others: list[Run]) -> str:
     return sections
 
 
-def _is_score(column: str) -> bool:
-    return column not in ("effective_rank", "uniformity", "std")
+def _best(rows: Mapping[str, Any], columns: Sequence[str], better: Mapping[str, str]) -> dict[str, float]:
+    """The best value of every column that has a direction."""
+    found = {}
+    for c in columns:
+        direction = better.get(c, "neither" if c in GEOMETRY else "higher")
+        values = [row[c] for row in rows.values() if row.get(c) is not None]
+        if direction != "neither" and values:
+            found[c] = (max if direction == "higher" else min)(values)
+    return found
 
 
 def _number(value: float | None) -> str:
@@ -124,12 +133,14 @@ def _curves(run: Run) -> str:
     return f"<h2>How training went</h2><div class=grid>{figures}</div>" if figures else ""
 
 
-def _pictures(system: System, run: Run) -> str:
-    module = f"nearfar.{system.field}.pictures"
-    if importlib.util.find_spec(module) is None or not run.complete:
+def _pictures(system: Entry, run: Run) -> str:
+    show = catalogue.field(system.field).show
+    if show is None or not run.complete:
         return ""
     figures = ""
-    for caption, pixels in importlib.import_module(module).pictures(run.path):
+    _, method, _ = workflow.load_run(run.path)
+    data = workflow.run_data(system, run.config.get("data", {}))
+    for caption, pixels in show(method, data):
         figures += (
             f"<figure class=card><img src='data:image/png;base64,{_png(pixels)}' alt=''>"
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.catalogue import Study, System
+from nearfar.common.files import atomic_write
 from nearfar.evaluation import paired_interval
-from nearfar.training.files import atomic_write
-from nearfar.training.run import environment
+from nearfar.runs.run import environment
+from nearfar.system import Entry
 
 Scores = Mapping[str, Mapping[str, float]]
 VERDICTS = ("holds", "not shown at this scale", "contradicted")
@@ -102,7 +102,7 @@ class Reproduction:
     explanation: str = ""
 
 
-def load(system: System | Study) -> Reproduction:
+def load(system: Entry) -> Reproduction:
     """The reproduction of a system or a study.
 
     Raises:
@@ -114,7 +114,7 @@ def load(system: System | Study) -> Reproduction:
 
 
 def reproduce(
-    system: System | Study, *, seeds: int | None = None, out: Path | None = None, say: Callable[[str], None] = print
+    system: Entry, *, seeds: int | None = None, out: Path | None = None, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """Run a reproduction and judge it. With ``out`` the result is written to ``out/<slug>.json``."""
     reproduction = load(system)
@@ -167,7 +167,7 @@ def as_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def page(measured: Sequence[tuple[System | Study, Mapping[str, Any]]]) -> str:
+def page(measured: Sequence[tuple[Entry, Mapping[str, Any]]]) -> str:
     """Results in Markdown: a table of verdicts, then every claim with its figures, setting and explanation."""
     lines = ["| what | claims that hold | verdict |", "| --- | ---: | --- |"]
     for what, result in measured:

@@ -15,8 +15,9 @@ from nearfar.segmentation.classes import IGNORE
 from nearfar.segmentation.dense import DensePretraining
 from nearfar.segmentation.method import SegmentationMethod
 from nearfar.segmentation.pixel_probe import pixel_probe
+from nearfar.sources.data import in_order
+from nearfar.system import Scores
 from nearfar.training import Data, Method
-from nearfar.training.data import in_order
 from nearfar.training.embed import to_device
 
 BINS = 15
@@ -73,7 +74,7 @@ class SceneCounts:
         return sum(others, start=first)
 
 
-def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """Of every held-out set, in [0, 1]:
 
     - ``miou <set>``: mean intersection over union, from one confusion matrix over all scenes and appearances;
@@ -84,14 +85,15 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     labels: :func:`nearfar.segmentation.pixel_probe.pixel_probe`.
     """
     if isinstance(method, DensePretraining):
-        return pixel_probe(method, data, seed=seed)
-    scores: dict[str, float] = {}
+        return Scores(pixel_probe(method, data, seed=seed))
+    scores = Scores()
     for name, held_out in held_out_sets(data).items():
         found = count(method, held_out)
         scores[f"miou {name}"] = found.total.matrix.miou
         if not np.isnan(found.agreement):
             scores[f"agreement {name}"] = found.agreement
         scores[f"ece {name}"] = found.total.ece
+        scores.direct(lower=[f"ece {name}"])
     return scores
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from nearfar.segmentation.evaluation import count, held_out_sets, scenes
 from nearfar.segmentation.method import SegmentationMethod
+from nearfar.system import Scores
 from nearfar.training import Data, Method
 
 
@@ -24,14 +25,14 @@ def classes(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     return found
 
 
-def appearances(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+def appearances(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """``miou <set>: <appearance>`` and ``ece <set>: <appearance>`` of every appearance of every held-out set."""
     found = {}
     for name, held_out in held_out_sets(data).items():
         for appearance, counts in count(method, held_out).appearances.items():
             found[f"miou {name}: {appearance}"] = counts.matrix.miou
             found[f"ece {name}: {appearance}"] = counts.ece
-    return found
+    return Scores(found, lower=[name for name in found if name.startswith("ece ")])
 
 
 @torch.no_grad()

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from nearfar import workflow
 from nearfar.segmentation.classes import CLASS_SETS, colorize
 from nearfar.segmentation.data.adaptation import AdaptationScenes
 from nearfar.segmentation.evaluation import held_out_sets
 from nearfar.segmentation.method import SegmentationMethod
 from nearfar.segmentation.methods.dacs import DACS
-from nearfar.training import Data
+from nearfar.training import Data, Method
 from nearfar.training.embed import to_device
 
 SCENES, APPEARANCES, GAP = 3, 4, 2
 
 
-def pictures(run: Path | str) -> list[tuple[str, np.ndarray]]:
+def pictures(method: Method, data: Data) -> list[tuple[str, np.ndarray]]:
     """Captioned RGB arrays, one for every held-out set."""
-    system, method, opened = workflow.load_run(run)
     if not isinstance(method, SegmentationMethod):
         return []
-    data = workflow.run_data(system, opened.config.get("data", {}))
     found = [(caption(name, held_out), panel(method, held_out)) for name, held_out in held_out_sets(data).items()]
     if isinstance(method, DACS) and isinstance(data, AdaptationScenes):
         found.append(("Source pictures, mixtures with the target, and what these are labelled", mixtures(method, data)))

@@ -11,8 +11,8 @@ from nearfar.losses import dense_correspondence
 from nearfar.segmentation.classes import IGNORE
 from nearfar.segmentation.dense import DensePretraining, deepest_map, grid_of, to_cells
 from nearfar.segmentation.places import cell_centres
+from nearfar.sources.data import in_order
 from nearfar.training import Data, embed
-from nearfar.training.data import in_order
 from nearfar.training.embed import to_device
 
 PIXELS = 32

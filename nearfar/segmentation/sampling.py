@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from nearfar.segmentation.classes import IGNORE
+from nearfar.sources.data import in_order
 from nearfar.training import Data
-from nearfar.training.data import in_order
 
 
 def class_pixels(data: Data, num_classes: int) -> np.ndarray:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors.torch import load_model
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from nearfar.segmentation.heads import join
 
@@ -56,14 +53,3 @@ def load_source(segmenter: nn.Module, path: Path) -> None:
             f"source: {file} holds another architecture; train with its encoder, decoder, decoder_width and number of "
             f"classes ({str(error).splitlines()[0]})"
         ) from None
-
-
-@contextmanager
-def scaled_rates(optimizer: Optimizer, factor: float) -> Iterator[None]:
-    """Learning rates times ``factor``, for as long as it lasts."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        group["lr"] *= factor
-    yield
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.evaluation import effective_rank, feature_std, knn, sts, uniformity
+from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn, sts, uniformity
+from nearfar.system import Scores
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data, Method, embed
 
 
-def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """Scores of every held-out set, or of the data itself when it has none.
 
     ``sts <set>`` is 100 times the Spearman correlation of cosine and gold similarity over all pairs;
@@ -17,7 +18,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     Geometry (``effective_rank``, ``uniformity``, ``std``) is that of the first set.
     """
     sets = dict(data.splits()) or {"data": data}
-    scores: dict[str, float] = {}
+    scores = Scores(neither=GEOMETRY)
     for name, held_out in sets.items():
         pairs = getattr(held_out, "pairs", None)
         if pairs is not None:

@@ -34,6 +34,8 @@ class TextMethod(Method):
         optimization: how the parameters move.
     """
 
+    takes = TextBatch
+
     def __init__(
         self,
         encoder: str | nn.Module,

@@ -93,11 +93,14 @@ def processor_has_bf16() -> bool:
 
 def _multiplies(method: nn.Module) -> bool:
     """Whether the encoder's time goes into large products, as in convolutional nets and transformers."""
-    encoder = method.encoder
-    assert isinstance(encoder, nn.Module)
-    layers = [*encoder.modules()]
+    layers = [layer for _, module, _ in encoders(method) for layer in module.modules()]
     words = any(isinstance(layer, nn.Embedding) for layer in layers)
-    return (words and any(isinstance(layer, nn.LayerNorm) for layer in layers)) or any(map(_convolves, layers))
+    return (words and any(map(_normalises, layers))) or any(map(_convolves, layers))
+
+
+def _normalises(layer: nn.Module) -> bool:
+    """Layer norm, or one of the root-mean-square norms that every model library has a class of its own for."""
+    return isinstance(layer, nn.LayerNorm) or type(layer).__name__.endswith("RMSNorm")
 
 
 @contextmanager

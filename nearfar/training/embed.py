@@ -13,8 +13,8 @@ from lightning.fabric.utilities.apply_func import move_data_to_device
 from torch import nn
 
 from nearfar.evaluation import Embeddings
-from nearfar.evaluation.shards import Shards
-from nearfar.training.data import Data
+from nearfar.evaluation.embeddings.shards import Shards
+from nearfar.sources.data import Data
 from nearfar.training.method import Method
 
 
@@ -49,7 +49,7 @@ def embed_to(
     """Embed ``data`` into a file (``.parquet``, ``.npz``) or, for any number of examples, into a folder.
 
     A folder (a ``path`` without suffix) is written file by file, so that memory does not grow with the data, and one
-    that was interrupted is continued by the same call; see :class:`nearfar.evaluation.shards.Shards`.
+    that was interrupted is continued by the same call; see :class:`nearfar.evaluation.embeddings.shards.Shards`.
 
     Raises:
         FileExistsError: the file exists, or the folder is complete or holds something else.

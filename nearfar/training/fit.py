@@ -17,17 +17,21 @@ from lightning.pytorch.strategies import DDPStrategy
 from safetensors import SafetensorError
 from safetensors.torch import save_model
 
+from nearfar.common.files import StorageError, atomic_write, reason
+from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
+from nearfar.runs.run import Run
+from nearfar.sources.data import Data, StepLoader
+from nearfar.sources.interaction import AskingLoader, Interaction
 from nearfar.training.acceleration import Precision, compiled, in_precision
-from nearfar.training.checkpoint import Checkpointing, SafeCheckpointIO, checkpoint_step
-from nearfar.training.data import Data, StepLoader, StepSampler
-from nearfar.training.files import StorageError, atomic_write, reason
+from nearfar.training.checkpoint import Checkpointing
+from nearfar.training.course import Course
 from nearfar.training.gradient_cache import in_chunks
 from nearfar.training.memory import MemoryWatch, OutOfMemory, explained, largest_batch
 from nearfar.training.method import Method
+from nearfar.training.metrics import MetricsCSV
 from nearfar.training.monitor import Monitor
 from nearfar.training.nonfinite import FiniteGuard, GuardState
 from nearfar.training.progress import Progress
-from nearfar.training.run import MetricsCSV, Run
 from nearfar.training.signals import Stopping, StopSignals
 
 
@@ -116,7 +120,7 @@ class Training:
 
 def fit(
     method: Method,
-    data: Data,
+    data: Data | Interaction,
     training: Training | None = None,
     *,
     run: Run | None = None,
@@ -136,21 +140,9 @@ def fit(
         Stopped: the process was sent SIGTERM or SIGUSR1. KeyboardInterrupt: Ctrl-C.
     """
     training = training or Training()
-    if len(data) < 1:
-        raise ValueError(f"{data.name} holds no examples to train on")
     training = settled(method, data, training)
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    total = training.total_steps(len(data))
-    sampler = StepSampler(
-        len(data),
-        training.examples,
-        total * training.accumulate,
-        seed=training.seed,
-        rank=rank,
-        world_size=world,
-        order=lambda rng: method.order(data, rng),
-    )
-    loader = StepLoader(data, sampler, workers=training.workers, pin_memory=torch.cuda.is_available())
+    loader, total, batch_size = _loader(method, data, training, world, rank)
     method.seed = training.seed
     method.guard = FiniteGuard(training.non_finite, training.max_skipped)
     signals = StopSignals(patient=run is not None)
@@ -162,25 +154,62 @@ def fit(
         in_precision(method, training.precision),
         in_chunks(method, training.chunk),
     ):
-        shown = Progress(sampler.batch_size) if progress else None
-        kept = _callbacks(training, total, method, data, run, checkpoint, signals, shown)
+        shown = Progress(batch_size) if progress else None
+        kept = _callbacks(training, total, method, data, loader, run, checkpoint, signals, shown)
         trainer = _trainer(
             training,
             total,
             world,
             [MemoryWatch(), *(callbacks or []), *kept],
             run,
+            changing=bool(method.phases),
         )
-        with explained(method, data, sampler.batch_size):
+        if checkpoint is None:
+            method.begin(data)
+        with explained(method, data, batch_size):
             trainer.fit(method, loader, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
     method.cpu()
     method.eval()
     if run is not None and trainer.is_global_zero:
-        save_encoder(method, run.encoder_path)
+        save_kept(method, run)
     return method
 
 
-def settled(method: Method, data: Data, training: Training) -> Training:
+def _loader(
+    method: Method, data: Data | Interaction, training: Training, world: int, rank: int
+) -> tuple[StepLoader | AskingLoader, int, int]:
+    """What gives the run its batches, the number of optimiser steps, and the examples in a batch."""
+    if isinstance(data, Interaction):
+        if training.steps is None:
+            raise ValueError(f"{data.name} has no epochs, because it grows; give steps")
+        if training.examples % world:
+            raise ValueError(f"the batch size must be divisible by {world} ranks, got {training.examples}")
+        total = training.steps
+        asked = AskingLoader(
+            data,
+            method,
+            batch_size=training.examples // world,
+            total=total * training.accumulate,
+            seed=training.seed,
+            rank=rank,
+        )
+        return asked, total, training.examples
+    if len(data) < 1:
+        raise ValueError(f"{data.name} holds no examples to train on")
+    total = training.total_steps(len(data))
+    sampler = data.sampler(
+        training.examples,
+        total * training.accumulate,
+        seed=training.seed,
+        rank=rank,
+        world_size=world,
+        order=lambda rng: method.order(data, rng),
+    )
+    loader = StepLoader(data, sampler, workers=training.workers, pin_memory=torch.cuda.is_available())
+    return loader, total, sampler.batch_size
+
+
+def settled(method: Method, data: Data | Interaction, training: Training) -> Training:
     """The settings with ``batch_size="auto"`` replaced by a number; others as they are.
 
     Raises:
@@ -189,6 +218,8 @@ def settled(method: Method, data: Data, training: Training) -> Training:
     """
     if training.batch_size != "auto":
         return training
+    if isinstance(data, Interaction):
+        raise ValueError(f"batch_size auto needs a collection to try sizes on, and {data.name} is asked; give a number")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("batch_size auto is for one process; find it on one, then give the number to all")
     if torch.cuda.is_available():
@@ -205,7 +236,8 @@ def _callbacks(
     training: Training,
     total: int,
     method: Method,
-    data: Data,
+    data: Data | Interaction,
+    loader: StepLoader | AskingLoader,
     run: Run | None,
     checkpoint: Path | None,
     signals: StopSignals,
@@ -213,12 +245,14 @@ def _callbacks(
 ) -> list[L.Callback]:
     """What watches and keeps a run. Each comes after those whose state it keeps; stopping comes last."""
     tenth = max(total // 10, 1)
-    callbacks: list[L.Callback] = [GuardState(method.guard)]
+    sampler = loader.steps if isinstance(loader, StepLoader) else None
+    course = Course(data, sampler, training.accumulate, resumed=checkpoint is not None)
+    callbacks: list[L.Callback] = [GuardState(method.guard), course]
     metrics = None
     if run is not None:
         resumed = checkpoint_step(checkpoint) if checkpoint else -1
         metrics = MetricsCSV(run.path / "metrics.csv", every=training.log_every, resume_step=resumed)
-    if training.monitor_every >= 0:
+    if training.monitor_every >= 0 and isinstance(data, Data) and "embeds" in method.verbs:
         record = metrics.record if metrics else None
         callbacks.append(Monitor(data, training.monitor_every or tenth, record=record))
     if shown is not None:
@@ -236,7 +270,10 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _trainer(training: Training, total: int, world: int, callbacks: list[L.Callback], run: Run | None) -> L.Trainer:
+def _trainer(
+    training: Training, total: int, world: int, callbacks: list[L.Callback], run: Run | None, *, changing: bool
+) -> L.Trainer:
+    """``changing``: not every parameter has a part in every step, which the exchange of gradients must know."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
     # Named, because on a cluster Lightning would choose one whose handler saves in the middle of a step.
     processes = TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
@@ -247,7 +284,7 @@ def _trainer(training: Training, total: int, world: int, callbacks: list[L.Callb
         accelerator="auto",
         devices=local if world > 1 else 1,
         num_nodes=max(world // local, 1),
-        strategy=DDPStrategy(find_unused_parameters=False) if world > 1 else "auto",
+        strategy=DDPStrategy(find_unused_parameters=changing) if world > 1 else "auto",
         accumulate_grad_batches=training.accumulate,
         callbacks=callbacks,
         logger=False,
@@ -262,18 +299,27 @@ def _trainer(training: Training, total: int, world: int, callbacks: list[L.Callb
     )
 
 
-def save_encoder(method: Method, path: Path) -> None:
-    """The encoder's weights alone, as safetensors, written whole or not at all."""
+def save_kept(method: Method, run: Run) -> None:
+    """What the trained method needs, as ``kept.safetensors``, and its encoder alone where that is not the same."""
+    kept, encoder = method.kept(), getattr(method, "encoder", None)
+    if kept is not encoder:
+        save_weights(kept, run.kept_path)
+    if isinstance(encoder, torch.nn.Module):
+        save_weights(encoder, run.encoder_path)
+
+
+def save_weights(module: torch.nn.Module, path: Path) -> None:
+    """A module's weights as safetensors, written whole or not at all."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        save_model(method.encoder, str(temporary))
+        save_model(module, str(temporary))
         content = temporary.read_bytes()
         with atomic_write(path) as file:
             file.write(content)
     except (OSError, SafetensorError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise StorageError(
-            f"the encoder could not be saved as {path}: {why}; the run's last step is safe. Make room, then finish "
+            f"the weights could not be saved as {path}: {why}; the run's last step is safe. Make room, then finish "
             f"with `nearfar resume {path.parent}`"
         ) from error
     finally:

@@ -38,7 +38,7 @@ def in_chunks(method: nn.Module, chunk: int) -> Iterator[None]:
     whole batch, so batch norm in a head stays exact.
 
     Args:
-        method: has an attribute ``encoder``.
+        method: its ``encoder``, or modules in it that name their functions of examples.
         chunk: examples per pass, at least 1; 0 leaves everything as it is.
 
     Raises:
@@ -47,6 +47,8 @@ def in_chunks(method: nn.Module, chunk: int) -> Iterator[None]:
     if chunk < 0:
         raise ValueError(f"chunk must be at least 0, got {chunk}")
     found = encoders(method) if chunk else []
+    if chunk and not found:
+        raise GradientCacheError(f"chunk divides the encoder's examples, and {type(method).__name__} has no encoder")
     for name, module, _ in found:
         refuse_batch_statistics(name, module)
     with overridden([(module, functions) for _, module, functions in found], lambda f: chunked(f, chunk)):
@@ -80,8 +82,9 @@ def encoders(method: nn.Module) -> list[tuple[str, nn.Module, tuple[str, ...]]]:
     declared = [(n, m, tuple(m.by_example)) for n, m in method.named_modules() if hasattr(m, "by_example")]
     if declared:
         return declared
-    encoder = method.encoder
-    assert isinstance(encoder, nn.Module)
+    encoder = getattr(method, "encoder", None)
+    if not isinstance(encoder, nn.Module):
+        return []
     form = _form(encoder)
     return [(n, m, ("forward",)) for n, m in method.named_modules() if type(m) is type(encoder) and _form(m) == form]
 

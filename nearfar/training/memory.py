@@ -18,8 +18,8 @@ from lightning.fabric.utilities.apply_func import move_data_to_device
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from nearfar.training import distributed
-from nearfar.training.data import Data
+from nearfar.common import distributed
+from nearfar.sources.data import Data
 from nearfar.training.method import Method
 
 SMALLEST, LARGEST = 8, 4096
@@ -118,7 +118,7 @@ class MemoryWatch(L.Callback):
 
 
 @contextmanager
-def explained(method: Method, data: Data, batch_size: int) -> Iterator[None]:
+def explained(method: Method, data: Any, batch_size: int) -> Iterator[None]:
     """Turns running out of memory, on any device, into :class:`OutOfMemory` with the batch size that fits."""
     try:
         yield
@@ -127,7 +127,7 @@ def explained(method: Method, data: Data, batch_size: int) -> Iterator[None]:
             raise
         _forget(error)
         where = "the accelerator" if method.device.type == "cuda" else "this machine"
-        if distributed.world_size() > 1:
+        if distributed.world_size() > 1 or not isinstance(data, Data):
             advice = "try half of it"
         else:
             found = largest_batch(method, data, below=batch_size)

@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nearfar.training import distributed
-from nearfar.training.data import Data
-from nearfar.training.hub import HubMixin
+from nearfar.common import distributed
+from nearfar.common.randomness import derive_seed, seed_torch
+from nearfar.runs.hub import HubMixin
+from nearfar.sources.data import Data
+from nearfar.system import Configured, require
 from nearfar.training.nonfinite import FiniteGuard, NonFiniteError, nothing
-from nearfar.training.optimization import Optimization, trainable
-from nearfar.training.randomness import derive_seed, seed_torch
+from nearfar.training.optimization import Optimization, scaled_rates, trainable
 
-__all__ = ["Method", "NonFiniteError", "Terms"]
+__all__ = ["Method", "NonFiniteError", "Phase", "Terms", "Update"]
 
 Terms = Tensor | Mapping[str, Tensor]
 
 
-class Method(L.LightningModule, HubMixin):
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run that differs from the others.
+
+    Attributes:
+        name: what it is called in :attr:`Method.phase` and in ``metrics.csv``.
+        share: its length as a share of the run, in [0, 1]; the last phase takes what the others leave.
+        lr_scale: multiplies every rate in it.
+    """
+
+    name: str
+    share: float = 1.0
+    lr_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Update:
+    """One of several updates in a step, each with its own parameters and optimiser, made in the order given.
+
+    Attributes:
+        name: begins the names of its terms in the log.
+        parameters: what it moves. Parameters of other updates get no gradient from it.
+        loss: as :meth:`Method.loss`, of the step's views; called anew for each update, after the updates before it.
+        optimization: how its parameters move.
+        every: it is made in every so many steps, from the first.
+        repeat: so many times in a row, on the same views.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    loss: Callable[[Any], Terms]
+    optimization: Optimization
+    every: int = 1
+    repeat: int = 1
+
+
+class Method(Configured, L.LightningModule, HubMixin):
     """A contrastive method as a ``LightningModule`` that also works in a user's own ``lightning.Trainer``.
 
     A subclass writes three things: a constructor that builds ``self.encoder`` (kept) and what is thrown away
-    after training; :meth:`views`; :meth:`loss`. Optionally :meth:`after_step` for what gradients do not move, and
-    :meth:`encode` where the representation is more than ``self.encoder(batch)``.
+    after training; :meth:`views`; :meth:`loss`. Optionally :meth:`after_step` for what gradients do not move;
+    :meth:`encode` where the representation is more than ``self.encoder(batch)``, and then :meth:`kept`: all that the
+    trained system needs; :attr:`phases` and :meth:`begin_phase`; :meth:`updates` where a step has several. A system
+    that does not embed names its ``verbs`` (see :mod:`nearfar.system`) and has their functions. One that its field's
+    protocol cannot judge has ``evaluate(data, *, seed) -> Scores``.
 
     The constructor's signature *is* the configuration: names, types, defaults and the docstring's ``Args`` are
     what the command line, ``config.yaml`` and the documentation show. Everything random in a step draws from
@@ -38,6 +78,9 @@ class Method(L.LightningModule, HubMixin):
 
     Attributes:
         config: the constructor's arguments as they were given, defaults included.
+        verbs: what it can do; see :data:`nearfar.system.VERBS`.
+        takes: the kind of batch that it understands, compared with ``Data.gives``; ``None`` for anything of its field.
+        phases: the parts of its run, in order; none for most methods.
         seed: the run's seed.
         optimization: how parameters move.
         guard: what happens when a step's loss or gradient is not finite.
@@ -46,19 +89,11 @@ class Method(L.LightningModule, HubMixin):
     """
 
     encoder: nn.Module
-    config: dict[str, Any]
+    verbs: ClassVar[tuple[str, ...]] = ("embeds",)
+    takes: ClassVar[type | None] = None
     can_collapse = True
     optimization: Optimization
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        method = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind(method, *args, **kwargs)
-        bound.apply_defaults()
-        config = dict(list(bound.arguments.items())[1:])
-        config.update(config.pop("kwargs", {}))
-        # nn.Module refuses attributes before its own __init__ has run.
-        object.__setattr__(method, "config", config)
-        return method
+    phases: tuple[Phase, ...] = ()
 
     def __init__(self, optimization: Optimization | None = None) -> None:
         super().__init__()
@@ -83,6 +118,34 @@ class Method(L.LightningModule, HubMixin):
         """In which order an epoch meets the examples; the collection's own unless the method samples otherwise."""
         return data.order(rng)
 
+    def kept(self) -> nn.Module:
+        """What a run keeps of the trained method: every module that its verbs need. The encoder, unless said otherwise.
+
+        It is a view: loading weights into it loads them into the method.
+        """
+        return self.encoder
+
+    def begin(self, data: Any) -> None:
+        """Called once before a run's first step, with what it learns from. Its results belong into parameters and
+        buffers, which a checkpoint keeps: a resumed run calls :meth:`resumed` instead."""
+
+    def resumed(self, data: Any) -> None:
+        """Called when a checkpoint has been loaded: compute again what is derived from the state and not kept in it."""
+
+    def begin_epoch(self, data: Any, epoch: int) -> None:
+        """Called before the first step of each pass over ``data``. Keep what it computes in buffers: a run resumed in
+        the middle of an epoch does not call it again."""
+
+    def begin_phase(self, phase: str, data: Any) -> None:
+        """Called before the first step of each of :attr:`phases`, under the same rule as :meth:`begin_epoch`."""
+
+    def begin_task(self, task: int, data: Any) -> None:
+        """Called before the first step on each task of a stream of tasks, under the same rule."""
+
+    def updates(self) -> list[Update]:
+        """Several updates in a step instead of one; none for most methods."""
+        return []
+
     def before_step(self) -> None:
         """Change gradients before the optimiser uses them, such as dropping those of what must not move yet."""
 
@@ -91,6 +154,7 @@ class Method(L.LightningModule, HubMixin):
 
     def encode(self, batch: Any) -> Tensor:
         """The representation (N, D) used for evaluation, embedding and export."""
+        require(self, "embeds")
         return self.encoder(batch)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -119,6 +183,15 @@ class Method(L.LightningModule, HubMixin):
         return min(self.trainer.global_step / max(self.total_steps, 1), 1.0)
 
     @property
+    def phase(self) -> str:
+        """The phase of the step being made; the last one outside a run, empty where there are none."""
+        if not self.phases:
+            return ""
+        if self._trainer is None:
+            return self.phases[-1].name
+        return self.phases[phase_at(self.phases, self.trainer.global_step, self.total_steps)].name
+
+    @property
     def total_steps(self) -> int:
         """Optimiser steps of the whole run."""
         return max(int(self.trainer.estimated_stepping_batches), 1)
@@ -130,20 +203,83 @@ class Method(L.LightningModule, HubMixin):
         if self._batch_size is None and loader is not None:
             self._batch_size = getattr(getattr(loader, "sampler", None), "batch_size", None)
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def on_train_start(self) -> None:
+        model = self.trainer.model
+        if not self.automatic_optimization and isinstance(model, nn.parallel.DistributedDataParallel):
+            model.require_backward_grad_sync = False  # every update averages its own gradients
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         self.seed_step(self.current_epoch, batch_idx)
         self.guard.begin(self, batch)
         # Views are made of pixels and words, which mixed precision is not meant for.
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             views = self.views(batch)
+        if not self.automatic_optimization:
+            self._make_updates(views, batch_idx)
+            return None
+        total, fine = self._total(self.loss, views, batch_idx, "train/")
+        return total if fine else nothing(self)
+
+    def _total(self, loss: Callable[[Any], Terms], views: Any, step: int, prefix: str) -> tuple[Tensor, bool]:
+        """The sum of a loss's terms, all of them logged, and whether it may be used."""
         with distributed.shared_losses():
-            terms = self.loss(views)
+            terms = loss(views)
         named = {"loss": terms} if isinstance(terms, Tensor) else dict(terms)
         total = terms if isinstance(terms, Tensor) else torch.stack(list(named.values())).sum()
-        fine = self.guard.loss(total, named, batch_idx)
-        logged = {f"train/{name}": value.detach() for name, value in named.items()}
-        self.log_dict({"train/loss": total.detach(), **logged}, batch_size=1)
-        return total if fine else nothing(self)
+        fine = self.guard.loss(total, named, step)
+        logged = {f"{prefix}{name}": value.detach() for name, value in named.items()}
+        self.log_dict({f"{prefix}loss": total.detach(), **logged}, batch_size=1)
+        return total, fine
+
+    def _make_updates(self, views: Any, step: int) -> None:
+        """All updates of a step, one after another; the step is done when the last of them is."""
+        moved = True
+        for update, optimizer, schedule in zip(self._updates, self._optimizers(), self._schedules(), strict=True):
+            due = step % update.every == 0
+            for _ in range(update.repeat if due else 0):
+                with self._only(update):
+                    total, fine = self._total(update.loss, views, step, f"train/{update.name}_")
+                    if fine:
+                        total.backward()
+                        distributed.average_gradients(update.parameters)
+                moves = self.guard.gradients(self, step)
+                if moves:
+                    update.optimization.clip_gradients(update.parameters)
+                    optimizer.step()
+                moved = moved and moves
+                optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+        self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_ready()
+        self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_completed()
+        if moved:
+            self.guard.moved()
+            self.after_step()
+
+    @contextmanager
+    def _only(self, update: Update) -> Iterator[None]:
+        """No parameter of another update receives a gradient."""
+        mine = {id(p) for p in update.parameters}
+        others = [p for u in self._updates for p in u.parameters if id(p) not in mine and p.requires_grad]
+        for p in others:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in others:
+                p.requires_grad_(True)
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        found = self.optimizers(use_pl_optimizer=False)
+        return found if isinstance(found, list) else [found]  # type: ignore[list-item]
+
+    def _schedules(self) -> list[Any]:
+        found = self.lr_schedulers()
+        return found if isinstance(found, list) else [found]
+
+    @property  # type: ignore[misc]
+    def automatic_optimization(self) -> bool:
+        """Whether a step is one update, which Lightning makes."""
+        return type(self).updates is Method.updates
 
     def seed_step(self, epoch: int, step: int) -> None:
         """Seed both generators for one step; called by ``training_step``."""
@@ -155,14 +291,27 @@ class Method(L.LightningModule, HubMixin):
         self.before_step()
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self._moves = self.guard.gradients(self, self.trainer.global_step, scaled=scaler is not None)
+        if self._moves and scaler is None:
+            self.optimization.clip_gradients(self.parameters())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+        scale = next((p.lr_scale for p in self.phases if p.name == self.phase), 1.0)
+        with scaled_rates(args[2], scale):
+            super().optimizer_step(*args, **kwargs)
         if self._moves:
             self.guard.moved()
             self.after_step()
 
     def configure_optimizers(self) -> Any:
+        if not self.automatic_optimization:
+            self._updates = self.updates()
+            found = []
+            for update in self._updates:
+                optimizer, scheduler = update.optimization.build(
+                    [{"params": update.parameters}], total_steps=self.total_steps, batch_size=self._batch_size
+                )
+                found.append({"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}})
+            return found
         optimizer, scheduler = self.optimization.build(
             self.parameter_groups(), total_steps=self.total_steps, batch_size=self._batch_size
         )
@@ -179,3 +328,13 @@ class Method(L.LightningModule, HubMixin):
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+def phase_at(phases: tuple[Phase, ...], step: int, total: int) -> int:
+    """Which of ``phases`` the step belongs to."""
+    end = 0.0
+    for position, phase in enumerate(phases[:-1]):
+        end += phase.share
+        if step < round(end * total):
+            return position
+    return len(phases) - 1

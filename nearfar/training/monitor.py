@@ -10,7 +10,7 @@ import lightning as L
 import numpy as np
 
 from nearfar.evaluation import effective_rank, feature_std, knn
-from nearfar.training.data import Data
+from nearfar.sources.data import Data
 from nearfar.training.embed import embed
 from nearfar.training.method import Method
 
@@ -58,6 +58,7 @@ class Monitor(L.Callback):
         self._warned = False
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, Method)
         if trainer.is_global_zero and trainer.global_step == 0:
             assert isinstance(module, Method)
             self._start = self.measure(module)

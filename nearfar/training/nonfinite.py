@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from nearfar.training import distributed
+from nearfar.common import distributed
 
 CAUSES = "Usual causes are a learning rate that is too high, a temperature that is too low, or inputs with NaN."
 

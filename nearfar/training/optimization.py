@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,12 +19,17 @@ class Optimization:
     """How the parameters move.
 
     Args:
-        optimizer: ``adamw``, ``adam``, ``sgd`` (with momentum) or ``lars`` (see :class:`LARS`).
+        optimizer: ``adamw``, ``adam``, ``sgd`` (with momentum), ``rmsprop`` or ``lars`` (see :class:`LARS`).
         lr: peak learning rate, above 0.
         lr_batch: when given, the peak is ``lr * batch_size / lr_batch`` (the papers' linear scaling, 256).
         weight_decay: decoupled for ``adamw``, an L2 gradient for the others, at least 0.
+        weight_decay_end: the weight decay at the end of the run, to which it moves along a cosine; constant when not
+            given.
         momentum: momentum of ``sgd`` and ``lars``, in [0, 1).
-        beta2: second moment decay of ``adam`` and ``adamw``, in [0, 1).
+        beta1: first moment decay of ``adam`` and ``adamw``, in [0, 1).
+        beta2: second moment decay of ``adam`` and ``adamw``, and the smoothing of ``rmsprop``, in [0, 1).
+        eps: added to the root of the second moment of ``adam``, ``adamw`` and ``rmsprop``, above 0.
+        clip: largest norm of all gradients together; larger ones are scaled down to it. 0 for no limit.
         warmup: share of the run over which the rate rises linearly from 0, in [0, 1). A paper's 10 warm-up
             epochs of 1000 are 0.01 here, at any length of run.
         schedule: ``cosine`` to ``floor``, ``linear`` to ``floor``, ``constant``, or ``step`` (a tenth at 60% and
@@ -34,7 +40,7 @@ class Optimization:
         trust_clip: ``lars`` never moves a tensor faster than the plain rate would.
     """
 
-    optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "lars"] = "adamw"
     lr: float = 1e-3
     lr_batch: int | None = None
     weight_decay: float = 1e-4
@@ -46,12 +52,20 @@ class Optimization:
     decay_all: bool = False
     trust: float = 0.001
     trust_clip: bool = False
+    weight_decay_end: float | None = None
+    beta1: float = 0.9
+    eps: float = 1e-8
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         bounds = {
             "lr": (self.lr > 0, "above 0"),
             "lr_batch": (self.lr_batch is None or self.lr_batch > 0, "a positive batch size or none"),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
+            "weight_decay_end": (self.weight_decay_end is None or self.weight_decay_end >= 0, "at least 0 or none"),
+            "beta1": (0 <= self.beta1 < 1, "in [0, 1)"),
+            "eps": (self.eps > 0, "above 0"),
+            "clip": (self.clip >= 0, "at least 0"),
             "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
             "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
             "warmup": (0 <= self.warmup < 1, "a share of the run in [0, 1)"),
@@ -84,13 +98,23 @@ class Optimization:
                     split.append({"params": members, "lr": peak * group.get("lr_scale", 1.0), "weight_decay": wd})
                     factors.append(rate)
         optimizer = self._optimizer(split)
-        return optimizer, LambdaLR(optimizer, factors)
+        if self.weight_decay_end is None:
+            return optimizer, LambdaLR(optimizer, factors)
+        return optimizer, DecaySchedule(optimizer, factors, self.weight_decay_end, total_steps)
+
+    def clip_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Scale gradients down to :attr:`clip`, where there is a limit."""
+        if self.clip:
+            torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], self.clip)
 
     def _optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        betas = (self.beta1, self.beta2)
         if self.optimizer == "adamw":
-            return torch.optim.AdamW(groups, betas=(0.9, self.beta2), fused=_can_fuse(groups))
+            return torch.optim.AdamW(groups, betas=betas, eps=self.eps, fused=_can_fuse(groups))
         if self.optimizer == "adam":
-            return torch.optim.Adam(groups, betas=(0.9, self.beta2), fused=_can_fuse(groups))
+            return torch.optim.Adam(groups, betas=betas, eps=self.eps, fused=_can_fuse(groups))
+        if self.optimizer == "rmsprop":
+            return torch.optim.RMSprop(groups, alpha=self.beta2, eps=self.eps)
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, momentum=self.momentum, fused=_can_fuse(groups))
         return LARS(groups, momentum=self.momentum, trust=self.trust, clip=self.trust_clip)
@@ -112,6 +136,36 @@ class Optimization:
             return 1.0
 
         return rate
+
+
+class DecaySchedule(LambdaLR):
+    """Rates by ``factors``, and weight decay from where it stands to ``end`` along half a cosine."""
+
+    def __init__(self, optimizer: Optimizer, factors: list[Callable[[int], float]], end: float, total: int) -> None:
+        self.start = [group["weight_decay"] for group in optimizer.param_groups]
+        self.end, self.total = end, total
+        super().__init__(optimizer, factors)
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        done = min(self.last_epoch / max(self.total, 1), 1.0)
+        for group, start in zip(self.optimizer.param_groups, self.start, strict=True):
+            if start:
+                group["weight_decay"] = self.end + (start - self.end) * (1 + math.cos(math.pi * done)) / 2
+
+
+@contextmanager
+def scaled_rates(optimizer: Any, scale: float) -> Iterator[None]:
+    """Within this block every rate is ``scale`` times what its schedule says."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    if scale != 1.0:
+        for group in optimizer.param_groups:
+            group["lr"] *= scale
+    try:
+        yield
+    finally:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
 
 def _can_fuse(groups: list[dict[str, Any]]) -> bool:

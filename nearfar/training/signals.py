@@ -15,7 +15,7 @@ import lightning as L
 import torch
 import torch.distributed as dist
 
-from nearfar.training import distributed
+from nearfar.common import distributed
 
 INTERRUPTED, TERMINATED, REQUEUE = 130, 143, 75
 CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGUSR1: REQUEUE}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.evaluation import LinearProbe, effective_rank, feature_std, knn, uniformity
+from nearfar.evaluation import GEOMETRY, LinearProbe, effective_rank, feature_std, knn, uniformity
+from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
 
 
@@ -18,7 +19,7 @@ def split(data: Data, seed: int = 0) -> tuple[Data, dict[str, Data]]:
     return data.subset(order[cut:]), {"test": data.subset(order[:cut])}
 
 
-def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """Linear-probe and kNN accuracy on each held-out set of ``data``, and geometry.
 
     The probe's regularisation is chosen on a part of the training set, never on a held-out one. Where ``data``
@@ -32,7 +33,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     train, held_out = split(data, seed)
     embeddings = embed(method, train)
     tests = {name: embed(method, split) for name, split in held_out.items()}
-    scores: dict[str, float] = {}
+    scores = Scores(neither=GEOMETRY)
     if embeddings.labels is not None and len(np.unique(embeddings.labels)) > 1:
         probe = LinearProbe(seed=seed).fit(embeddings.array, embeddings.labels)
         for name, test in tests.items():

@@ -38,6 +38,8 @@ class ImageMethod(Method):
         count: number of views of each image; see :func:`view_recipes`.
     """
 
+    takes = ImageBatch
+
     def __init__(
         self, encoder: str | nn.Module, views: str | Sequence[Recipe], optimization: Optimization, *, count: int = 2
     ) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from nearfar import workflow
-from nearfar.training import embed
+from nearfar.training import Data, Method, embed
 from nearfar.vision.method import ImageMethod
 
 COUNT, NEIGHBOURS = 8, 7
 
 
-def pictures(run: Path | str) -> list[tuple[str, np.ndarray]]:
+def pictures(method: Method, data: Data) -> list[tuple[str, np.ndarray]]:
     """Captioned RGB arrays: the random views of a few images; nearest neighbours of held-out images."""
-    system, method, opened = workflow.load_run(run)
-    assert isinstance(method, ImageMethod)
-    data = workflow.run_data(system, opened.config.get("data", {}))
+    if not isinstance(method, ImageMethod):
+        return []
     batch = data.batch(np.arange(min(COUNT, len(data))))
     method.generator.manual_seed(0)
     shown = batch.images[:, 0] if batch.images.ndim == 5 else batch.images

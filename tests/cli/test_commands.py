@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from nearfar import workflow
-from nearfar.catalogue import SYSTEMS, find
+from nearfar.catalogue import ENTRIES, METHODS, find
 from nearfar.cli import COMMANDS, main
 from nearfar.training import Training
 from nearfar.vision.data import load
@@ -66,11 +66,11 @@ def test_help_and_list_do_not_import_torch() -> None:
 def test_list_as_json_gives_slug_field_paper_and_verdict(capsys) -> None:
     assert main(["list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["slug"] for row in rows] == [s.slug for s in SYSTEMS]
+    assert [row["slug"] for row in rows] == [e.slug for e in ENTRIES if e.kind != "study"]
     verdicts = {"holds", "not shown at this scale", "contradicted", "not measured"}
     for row in rows:
         assert row["paper"]
-        assert row["verdict"] in verdicts
+        assert row["verdict"] in verdicts or row["kind"] == "data set"
 
 
 def test_train_help_shows_the_methods_own_settings(capsys) -> None:
@@ -86,7 +86,7 @@ def test_train_help_shows_the_methods_own_settings(capsys) -> None:
         assert expected in text
 
 
-@pytest.mark.parametrize("slug", [s.slug for s in SYSTEMS])
+@pytest.mark.parametrize("slug", [s.slug for s in METHODS])
 def test_every_method_trains_by_the_same_flags(slug: str, tmp_path: Path, capsys) -> None:
     out = tmp_path / slug
     words = ["train", slug, "--out", str(out), "--seed", "3", "--steps", "2", "--batch-size", "16", "--json"]
@@ -168,7 +168,7 @@ def test_compare_prints_one_table(capsys) -> None:
         (["resume", "no/such/run"], "not a run folder"),
         (["embed", "no/such/run", "-o", "x.npz"], "not a run folder"),
         (["report", "no/such/run"], "not a run folder"),
-        (["show", "nothing"], "no method called 'nothing'"),
+        (["show", "nothing"], "no system called 'nothing'"),
         (["compare", "simclr", "simcse", "--steps", "1"], "methods of one field"),
         (["reproduce"], "name a method"),
     ],

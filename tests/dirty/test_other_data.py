@@ -15,10 +15,10 @@ import pytest
 from nearfar.cli import main
 from nearfar.graph import data as graphs
 from nearfar.multimodal import data as pairs
+from nearfar.sources.archives import read_npz
+from nearfar.sources.skipped import BadDataError
+from nearfar.sources.tables import read_table
 from nearfar.text import data as texts
-from nearfar.training.archives import read_npz
-from nearfar.training.skipped import BadDataError
-from nearfar.training.tables import read_table
 from nearfar.vision import data as images
 from tests.dirty import corpus
 

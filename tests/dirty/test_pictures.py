@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from nearfar import workflow
-from nearfar.catalogue import SYSTEMS
+from nearfar.catalogue import METHODS
 from nearfar.cli import main
+from nearfar.sources.skipped import BadDataError, Skipped
 from nearfar.training import StepLoader, StepSampler, Training, embed
-from nearfar.training.skipped import BadDataError, Skipped
 from nearfar.vision.data import ImageFolder, load
 from nearfar.vision.data.decode import decode
 from nearfar.vision.data.folder import LEAST, MOST
@@ -179,7 +179,7 @@ def test_checking_everything_first_leaves_nothing_to_find(damaged: Path) -> None
 
 
 def test_embedding_leaves_a_damaged_picture_out(damaged: Path) -> None:
-    method = workflow.build_method(next(s for s in SYSTEMS if s.slug == "simclr"), {"encoder": "small-conv"}, toy(), 0)
+    method = workflow.build_method(next(s for s in METHODS if s.slug == "simclr"), {"encoder": "small-conv"}, toy(), 0)
     data = ImageFolder(damaged, 12)
     found = embed(method, data, batch_size=5)
     (damaged / "04b.png").unlink()
@@ -232,13 +232,13 @@ def test_a_training_batch_holds_whole_pictures_and_their_sizes(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "slug", [s.slug for s in SYSTEMS if s.field == "vision" or s.slug.startswith(("pixpro", "densecl"))]
+    "slug", [s.slug for s in METHODS if s.field == "vision" or s.slug.startswith(("pixpro", "densecl"))]
 )
 def test_no_method_sees_what_lies_beyond_a_picture(slug: str) -> None:
     """Each picture is of one colour, so every view of it must be, whatever is done to the colours."""
     from nearfar.vision.method import ImageBatch
 
-    system = next(s for s in SYSTEMS if s.slug == slug)
+    system = next(s for s in METHODS if s.slug == slug)
     arguments, _ = workflow.laptop_settings(system)
     method = workflow.build_method(system, arguments, toy(), 0)
     noise = np.random.default_rng(0).integers(0, 256, (36, 3, 64, 64), dtype=np.uint8)

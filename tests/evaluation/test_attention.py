@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nearfar.evaluation.attention import (
+from nearfar.evaluation.geometry.attention import (
     aligned_attention,
     attention_distance,
     attention_iou,

@@ -46,7 +46,7 @@ def test_grey_and_oblong_images(name):
 
 
 def test_chunks_have_noise_of_their_own(monkeypatch):
-    monkeypatch.setattr("nearfar.evaluation.corruptions._CHUNK", 4)
+    monkeypatch.setattr("nearfar.evaluation.robustness.corruptions._CHUNK", 4)
     same = np.full((8, 32, 32, 3), 128, np.uint8)
     result = corrupt(same, "gaussian_noise", 1)
     assert not np.array_equal(result[:4], result[4:])

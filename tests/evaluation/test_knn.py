@@ -85,7 +85,7 @@ def test_faiss_with_duplicates_still_leaves_oneself_out():
 
 
 def test_auto_takes_faiss_only_when_large_and_installed(monkeypatch):
-    module = sys.modules["nearfar.evaluation.knn"]
+    module = sys.modules["nearfar.evaluation.probing.knn"]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 4))
     calls = []

@@ -17,8 +17,8 @@ from nearfar.evaluation import (
     linear_probe,
     linear_regression_probe,
 )
-from nearfar.evaluation import probe as probe_module
-from nearfar.evaluation.probe import validation_rows
+from nearfar.evaluation.probing import probe as probe_module
+from nearfar.evaluation.probing.probe import validation_rows
 
 
 def blobs(n, classes=4, d=8, spread=1.5, seed=0):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nearfar.evaluation import _search
-from nearfar.evaluation._search import search, top_k
+from nearfar.evaluation.probing import _search
+from nearfar.evaluation.probing._search import search, top_k
 
 
 @pytest.mark.parametrize("k", [1, 3, 17, 49])

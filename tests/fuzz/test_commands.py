@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar import workflow
-from nearfar.catalogue import SYSTEMS
+from nearfar.catalogue import METHODS
 from nearfar.cli import COMMANDS, main
 
 FLAGS = [
@@ -22,7 +22,7 @@ VALUES = [
     *("0", "1", "-1", "1e9", "nan", "inf", "auto", "none", "null", "true", "", " ", "a b", "é", "[1,", "{", "}", "!!x"),
     *("no/such/place", "runs", "paper", "laptop", "vision", "bf16", "skip", "resnet18", "1.5", "0x10", "--"),
 ]
-SLUGS = [system.slug for system in SYSTEMS]
+SLUGS = [system.slug for system in METHODS]
 WORDS = st.one_of(st.sampled_from(FLAGS), st.sampled_from(VALUES), st.sampled_from(SLUGS), st.text(max_size=6))
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses.adaptive import NEGATIVES
+from nearfar.losses.alignment.entropy import ESTIMATORS
+from nearfar.losses.contrast.adaptive import NEGATIVES
+from nearfar.losses.contrast.polyview import VARIANTS
 from nearfar.losses.engine import proxy
-from nearfar.losses.entropy import ESTIMATORS
-from nearfar.losses.polyview import VARIANTS
 from tests.losses import reference, reference_views
 
 ROWS, WIDTH = 13, 12

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nearfar import losses
-from nearfar.losses import dense_contrast
+from nearfar.losses.dense import dense_contrast
 
 N, S, T, C = 4, 5, 6, 7
 

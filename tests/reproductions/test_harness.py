@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nearfar.catalogue import MEASURED, STUDIES, SYSTEMS, find, find_measured
+from nearfar.catalogue import ENTRIES, MEASURED, METHODS, find
 from nearfar.reproductions import harness
 from nearfar.reproductions.harness import VERDICTS, Claim, worst
 
@@ -57,7 +57,7 @@ def test_a_claim_about_absent_data_is_left_out() -> None:
 
 @pytest.mark.parametrize("slug", [m.slug for m in MEASURED if m.reproduction])
 def test_every_reproduction_names_arms_and_at_least_three_seeds(slug: str) -> None:
-    found = harness.load(find_measured(slug))
+    found = harness.load(find(slug))
     assert found.seeds >= 3
     assert found.setting.strip()
     assert found.claims
@@ -69,7 +69,7 @@ def test_every_reproduction_names_arms_and_at_least_three_seeds(slug: str) -> No
 @pytest.mark.parametrize("path", sorted(harness.RESULTS.glob("*.json")), ids=lambda p: p.stem)
 def test_committed_verdicts_are_what_their_scores_say(path: Path) -> None:
     result = json.loads(path.read_text())
-    claims = [c for c in harness.load(find_measured(path.stem)).claims if c.applies(result["scores"])]
+    claims = [c for c in harness.load(find(path.stem)).claims if c.applies(result["scores"])]
     assert [c["text"] for c in result["claims"]] == [c.text for c in claims]
     judged = [claim.judge(result["scores"]) for claim in claims]
     assert [c["verdict"] for c in result["claims"]] == [c["verdict"] for c in judged]
@@ -88,14 +88,14 @@ def test_the_page_has_every_claim_and_its_verdict() -> None:
 
 
 def test_a_study_has_a_reproduction_and_no_method() -> None:
-    for study in STUDIES:
+    for study in (e for e in ENTRIES if e.kind == "study"):
         assert study.reproduction
-        with pytest.raises(KeyError):
-            find(study.slug)
+        with pytest.raises(ValueError, match=f"nearfar reproduce {study.slug}"):
+            find(study.slug).load()
 
 
 def test_a_method_without_a_reproduction_says_so() -> None:
-    without = next((s for s in SYSTEMS if s.reproduction is None), None)
+    without = next((s for s in METHODS if s.reproduction is None), None)
     if without is None:
         pytest.skip("every method has a reproduction")
     with pytest.raises(ValueError, match="has no reproduction yet"):

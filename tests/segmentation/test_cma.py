@@ -19,7 +19,7 @@ from nearfar.segmentation.data.pairs import PairedScenes, street_pairs
 from nearfar.segmentation.evaluation import evaluate
 from nearfar.segmentation.methods.cma import CMA, PairViews
 from nearfar.segmentation.source_labels import averaged_probabilities, balanced_labels, class_thresholds
-from nearfar.segmentation.source_model import scaled_rates
+from nearfar.training.optimization import scaled_rates
 
 SMALL = {"decoder_width": 16, "embedding_dim": 8, "queue_size": 64, "projector_steps": 0}
 
@@ -188,7 +188,7 @@ def test_what_moves_in_each_stage(pairs: PairedScenes) -> None:
     terms = method.loss(method.views(pairs.batch(np.arange(4))))
     assert set(terms) == {"source"}
     terms["source"].backward()
-    assert all(p.grad.abs().sum() == 0 for p in method.projector.parameters())
+    assert all(p.grad is None for p in method.projector.parameters())
     assert all(p.grad is not None for p in method.encoder.parameters())
     method.zero_grad()
     method.start_adaptation(pairs)

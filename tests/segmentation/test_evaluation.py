@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nearfar import workflow
+from nearfar.catalogue import find
 from nearfar.evaluation import ece, miou
 from nearfar.report import write_report
 from nearfar.reproductions.arms import build
@@ -81,7 +82,7 @@ def test_only_segmenters_are_counted(street) -> None:
 
 def test_a_run_keeps_its_decoder_and_shows_its_panel(street, tmp_path) -> None:
     options = {"size": 32, "scenes": 6}
-    arguments, _ = workflow.laptop_settings(workflow.find("aligned-segmentation"))
+    arguments, _ = workflow.laptop_settings(find("aligned-segmentation"))
     trained, run = workflow.train(
         "aligned-segmentation",
         out=tmp_path / "run",

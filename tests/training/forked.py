@@ -138,7 +138,8 @@ def _note_steps(notes: Path) -> None:
 
 def _arrange(kill: Kill) -> None:
     """Wrap the function at the kill's place so that its ``count``-th call is the last thing that happens."""
-    from nearfar.training import Method, Monitor, files
+    from nearfar.common import files
+    from nearfar.training import Method, Monitor
 
     left = [kill.count]
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.randomness import seed_torch
 from nearfar.encoders import image_encoder, text_encoder
 from nearfar.training import Method, Run, Training, embed, fit
 from nearfar.training import acceleration as acceleration_module
 from nearfar.training.acceleration import chosen_precision, compiled, in_precision
 from nearfar.training.gradient_cache import in_chunks
-from nearfar.training.randomness import seed_torch
 from nearfar.vision.data.arrays import ImageArray
 from nearfar.vision.methods.simclr import SimCLR
 from tests.toy import Toy

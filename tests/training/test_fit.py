@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from nearfar.evaluation import knn
+from nearfar.runs.metrics import read_metrics
 from nearfar.training import (
     CollapseWarning,
     Data,
@@ -25,7 +26,6 @@ from nearfar.training import (
     embed,
     fit,
 )
-from nearfar.training.run import read_metrics
 from tests.toy import Toy, VectorBatch, Vectors
 
 

@@ -17,13 +17,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from nearfar import losses
-from nearfar.losses.adaptive import NEGATIVES
+from nearfar.common.distributed import shared_losses
+from nearfar.losses.alignment.entropy import ESTIMATORS
+from nearfar.losses.contrast.adaptive import NEGATIVES
+from nearfar.losses.contrast.polyview import VARIANTS
 from nearfar.losses.engine import proxy, sharing, tiles
-from nearfar.losses.entropy import ESTIMATORS
-from nearfar.losses.polyview import VARIANTS
+from nearfar.runs.metrics import read_metrics
 from nearfar.training import Method, StepSampler, gather
-from nearfar.training.distributed import shared_losses
-from nearfar.training.run import read_metrics
 from tests.ranks import free_port, on_ranks
 
 pytestmark = pytest.mark.ranks

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from nearfar import workflow
 from nearfar.cli import main
+from nearfar.runs.metrics import read_metrics
 from nearfar.training import NonFiniteError, Optimization, Run, RunError, Training, fit, latest_checkpoint
 from nearfar.training.nonfinite import gradients_are_finite
-from nearfar.training.run import read_metrics
 from tests.toy import Toy, VectorBatch, Vectors
 from tests.training.forked import launch
 from tests.training.kills import STEPS, on_two_ranks, same_weights, words
@@ -189,7 +189,7 @@ def test_settings_given_to_resume(stopped: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_changed_learning_rate_takes_effect(tmp_path: Path) -> None:
-    from nearfar.training.settings import Reconfigured
+    from nearfar.training.reconfigured import Reconfigured
 
     settings = Training(steps=8, batch_size=32, checkpoint_every=4, monitor_every=-1, log_every=1)
     run = Run.create(tmp_path / "run", {"method": "toy"})

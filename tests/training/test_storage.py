@@ -17,9 +17,9 @@ import pytest
 import torch
 
 import nearfar
+from nearfar.common import files as files_module
 from nearfar.encoders import image_encoder, text_encoder
 from nearfar.training import Run, RunError, StorageError, fit, latest_checkpoint
-from nearfar.training import files as files_module
 from tests.toy import Vectors
 from tests.training.forked import launch
 from tests.training.kills import begin_again, same_weights, words

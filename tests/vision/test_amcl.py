@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nearfar.losses import amcl, nt_xent
-from nearfar.losses.adaptive import NEGATIVES, Negatives
+from nearfar.losses.contrast.adaptive import NEGATIVES, Negatives
 from nearfar.reproductions.arms import build
 from nearfar.vision.methods import AMCL
 from tests.vision.learning import digits, learn, one_loss

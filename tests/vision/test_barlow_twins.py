@@ -7,7 +7,7 @@ import torch
 
 from nearfar.losses import barlow_twins
 from nearfar.reproductions.arms import build, train
-from nearfar.reproductions.projections import projections
+from nearfar.reproductions.vision.projections import projections
 from nearfar.vision.methods import BarlowTwins
 from tests.vision.learning import digits, learn, one_loss
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nearfar.reproductions.arms import build
-from nearfar.reproductions.bss import domains
+from nearfar.reproductions.vision.bss import domains
 from nearfar.vision.method import ImageBatch
 from nearfar.vision.methods import BSS
 from nearfar.vision.styles import exchange_style

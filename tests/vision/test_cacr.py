@@ -9,7 +9,7 @@ import torch
 from nearfar.losses import cacr
 from nearfar.losses.engine import blocks, tiles
 from nearfar.reproductions.arms import build
-from nearfar.reproductions.cacr import RATIO, long_tailed
+from nearfar.reproductions.vision.cacr import RATIO, long_tailed
 from nearfar.vision.methods import CACR
 from tests.vision.learning import digits, learn
 

@@ -8,7 +8,7 @@ import torch
 
 from nearfar.losses import rotational_equivariance
 from nearfar.reproductions.arms import build
-from nearfar.reproductions.care import coloured_digits, rotation_residual
+from nearfar.reproductions.vision.care import coloured_digits, rotation_residual
 from nearfar.vision.methods import CARE
 from nearfar.vision.views import Recipe
 from tests.vision.learning import digits, learn

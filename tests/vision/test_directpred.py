@@ -7,7 +7,7 @@ import torch
 
 from nearfar.parts import DirectPredictor
 from nearfar.reproductions.arms import build, train
-from nearfar.reproductions.directpred import TrainedLinear, linear_theory
+from nearfar.reproductions.vision.directpred import TrainedLinear, linear_theory
 from nearfar.vision.methods import DirectPred
 from tests.vision.learning import digits, learn, one_loss
 

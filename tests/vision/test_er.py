@@ -10,7 +10,7 @@ import torch
 from scipy.special import iv
 
 from nearfar.losses import discrete_entropy, discrete_reconstruction, vmf_entropy, vmf_reconstruction
-from nearfar.losses.entropy import log_bessel
+from nearfar.losses.alignment.entropy import log_bessel
 from nearfar.reproductions.arms import build, train
 from nearfar.vision.methods import ER
 from tests.vision.learning import digits, learn, one_loss

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nearfar.losses import nt_xent, poly_view
-from nearfar.losses.polyview import VARIANTS, PolyViewVariant
+from nearfar.losses.contrast.polyview import VARIANTS, PolyViewVariant
 from nearfar.reproductions.arms import build
 from nearfar.vision.methods import PolyView
 from tests.vision.learning import digits, learn, one_loss

@@ -6,7 +6,7 @@ import torch
 
 from nearfar.evaluation import effective_rank
 from nearfar.reproductions.arms import build, train
-from nearfar.reproductions.projections import projections
+from nearfar.reproductions.vision.projections import projections
 from nearfar.vision.method import ImageMethod
 from nearfar.vision.methods import VICReg
 from tests.vision.learning import digits, learn, one_loss

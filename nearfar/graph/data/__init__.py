@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from nearfar.graph.data.node_graph import NodeGraph
+from nearfar.sources.archives import read_npz
 from nearfar.training import Data
-from nearfar.training.archives import read_npz
 
 __all__ = ["EMBEDDED", "NodeGraph", "load"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from nearfar.multimodal.data.pairs import CaptionedImages
+from nearfar.sources.archives import read_npz
+from nearfar.sources.skipped import Skipped
+from nearfar.sources.tables import TABLES, labels_of, read_table, why_no_text
 from nearfar.training import Data
-from nearfar.training.archives import read_npz
-from nearfar.training.skipped import Skipped
-from nearfar.training.tables import TABLES, labels_of, read_table, why_no_text
 from nearfar.vision.data.decode import PictureError, quiet, square
 from nearfar.vision.data.published import read_parquet
 

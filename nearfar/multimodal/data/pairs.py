@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from nearfar.multimodal.method import PairBatch
+from nearfar.sources.skipped import Skipped
+from nearfar.sources.tables import why_no_text
 from nearfar.training import Data
-from nearfar.training.skipped import Skipped
-from nearfar.training.tables import why_no_text
 from nearfar.vision.data import ImageArray
 
 

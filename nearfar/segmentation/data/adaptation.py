@@ -56,6 +56,8 @@ class AdaptationScenes(Data):
         ValueError: an empty collection, or class sets that differ.
     """
 
+    gives = AdaptationBatch
+
     def __init__(self, source: Data, target: Data, splits: Mapping[str, Data] | None = None) -> None:
         if not len(source) or not len(target):
             raise ValueError(f"adaptation needs examples on both sides, got {len(source)} labelled, {len(target)} not")

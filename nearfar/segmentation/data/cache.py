@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 import nearfar.segmentation.street
+from nearfar.common.files import atomic_write
 from nearfar.segmentation.street import StreetScenes
-from nearfar.training.files import atomic_write
 
 MOST_BYTES = 1 << 30
 """What all kept scenes together may take; the ones unused for longest go first."""

@@ -39,6 +39,8 @@ class DigitCollages(Data):
         instances: (N, size, size) uint8, 0 on the canvas and the number of the digit on it, from 1.
     """
 
+    gives = SceneBatch
+
     def __init__(
         self,
         count: int,

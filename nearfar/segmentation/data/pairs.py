@@ -54,6 +54,8 @@ class PairedScenes(Data):
         ValueError: numbers or sizes that do not agree.
     """
 
+    gives = PairBatch
+
     def __init__(
         self,
         source: Data,

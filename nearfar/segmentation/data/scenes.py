@@ -27,6 +27,8 @@ class Scenes(Data):
         labelled: whether there are label maps; without them every pixel of a batch is 255.
     """
 
+    gives = SceneBatch
+
     classes: ClassSet
     appearances: tuple[str, ...] = ("image",)
     labelled: bool = True

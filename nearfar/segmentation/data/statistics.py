@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nearfar.common.files import atomic_write
 from nearfar.segmentation.classes import IGNORE
 from nearfar.segmentation.data.files import BadFile
-from nearfar.training.files import atomic_write
 
 PER_SCENE = "sample_class_stats.json"
 PER_CLASS = "samples_with_class.json"

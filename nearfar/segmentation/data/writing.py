@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from nearfar.common.files import atomic_write
 from nearfar.segmentation.classes import CITYSCAPES_19, IGNORE, ClassSet, class_mapping, class_set
 from nearfar.segmentation.data import layout
 from nearfar.segmentation.data.scenes import Scenes
-from nearfar.training.data import in_order
-from nearfar.training.files import atomic_write
+from nearfar.sources.data import in_order
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -37,6 +37,8 @@ class AlignedSegmentation(SegmentationMethod):
         optimization: AdamW with warm-up and linear decay, as DAFormer.
     """
 
+    takes = SceneBatch
+
     def __init__(
         self,
         encoder: str | nn.Module = "segformer-b5",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.losses import aligned_patch_contrast, normalized_entropy
-from nearfar.losses.patch_contrast import patches
+from nearfar.losses.dense.patch_contrast import patches
 from nearfar.parts import FeatureQueue, MomentumEncoder
 from nearfar.parts.warp import flow_confidence, resize_flow, warp
 from nearfar.segmentation.data.pairs import PairBatch
@@ -20,9 +20,9 @@ from nearfar.segmentation.heads import Decoder
 from nearfar.segmentation.method import SegmentationMethod, Segmenter, cross_entropy, draw_appearances
 from nearfar.segmentation.pseudo_labels import without_dropout
 from nearfar.segmentation.source_labels import balanced_labels, class_thresholds, probabilities
-from nearfar.segmentation.source_model import Projector, load_source, scaled_rates
-from nearfar.training import Data, Optimization
-from nearfar.training.data import in_order
+from nearfar.segmentation.source_model import Projector, load_source
+from nearfar.sources.data import in_order
+from nearfar.training import Data, Optimization, Phase
 
 BATCH = 8
 
@@ -81,6 +81,8 @@ class CMA(SegmentationMethod):
         optimization: AdamW with warm-up and linear decay.
     """
 
+    takes = PairBatch
+
     thresholds: Tensor
     adapted_steps: Tensor
 
@@ -137,7 +139,9 @@ class CMA(SegmentationMethod):
         self.queue = FeatureQueue(queue_size, embedding_dim)
         self.register_buffer("thresholds", torch.ones(self.num_classes))
         self.register_buffer("adapted_steps", torch.full((), -1, dtype=torch.int64))
-        self.align, self.adaptation_lr, self.temperature, self.grid = align, adaptation_lr, temperature, grid
+        self.align, self.temperature, self.grid = align, temperature, grid
+        adaptation = Phase("adaptation", 1 - self.source_share, adaptation_lr)
+        self.phases = (Phase("source", self.source_share), adaptation) if self.source_share else (adaptation,)
         self.min_confidence, self.projector_steps = min_confidence, projector_steps
         self.portion, self.scales = portion, tuple(scales)
         self.self_training_weight, self.entropy_weight, self.contrast_weight = weights
@@ -157,18 +161,16 @@ class CMA(SegmentationMethod):
         projector = {"params": list(self.projector.parameters()), "lr_scale": self.head_lr}
         return [{"params": list(self.encoder.parameters())}, projector]
 
-    def on_fit_start(self) -> None:
-        super().on_fit_start()
-        if self.source is not None and not self.adapting:
+    def begin(self, data: Data) -> None:
+        if self.source is not None:
             load_source(self.encoder, Path(self.source))
 
-    def on_train_batch_start(self, batch: PairBatch, batch_idx: int) -> None:
-        if self.progress < self.source_share:
-            return
-        data = self.trainer.train_dataloader.dataset.data  # type: ignore[union-attr]
-        if not self.adapting:
+    def begin_phase(self, phase: str, data: Data) -> None:
+        if phase == "adaptation":
             self.start_adaptation(data)
-        elif self.pseudo_labels is None:  # a resumed run
+
+    def resumed(self, data: Data) -> None:
+        if self.adapting:
             self.label(data)
 
     def start_adaptation(self, data: Data) -> None:
@@ -216,9 +218,7 @@ class CMA(SegmentationMethod):
     def loss(self, views: PairViews | tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         if not isinstance(views, PairViews):
             logits, _ = self.segment(views[0])
-            # The projector waits for its turn; a zero keeps it in the graph, which several processes need.
-            waiting = torch.stack([p.sum() for p in self.projector.parameters()]).sum() * 0
-            return {"source": cross_entropy(logits, views[1], average="valid") + waiting}
+            return {"source": cross_entropy(logits, views[1], average="valid")}
         logits, maps = self.segment(views.adverse)
         terms = {
             "self_training": self.self_training_weight * cross_entropy(logits, views.labels, average="valid"),
@@ -262,10 +262,6 @@ class CMA(SegmentationMethod):
         if self.adapting:
             for parameter in self.encoder.head.parameters():
                 parameter.grad = None
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        with scaled_rates(args[2], self.adaptation_lr if self.adapting else 1.0):
-            super().optimizer_step(*args, **kwargs)
 
     def train(self, mode: bool = True) -> CMA:
         super().train(mode)

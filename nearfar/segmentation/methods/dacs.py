@@ -64,6 +64,8 @@ class DACS(SegmentationMethod):
         optimization: how the parameters move.
     """
 
+    takes = AdaptationBatch
+
     appearances = 1
 
     def __init__(

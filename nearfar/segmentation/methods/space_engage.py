@@ -78,7 +78,7 @@ class SpaceEngage(SegmentationMethod):
         contrasted: the teacher's probability from which an unlabelled pixel is contrasted (``weak_threshold``).
         easy: pixels to which the student's prototypes give their class at least this are no queries
             (``strong_threshold``).
-        queries, negatives: rows drawn per class and per query, see :func:`nearfar.losses.prototype_contrast`.
+        queries, negatives: rows drawn per class and per query, see :func:`nearfar.losses.dense.prototype_contrast`.
         unsupervised_weight: weight of the pseudo-labels' loss, at least 0.
         contrast_weight: weight of the contrast at the start, at least 0. With both 0 it is training on the labelled
             images alone.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nearfar.common.files import atomic_write
 from nearfar.segmentation.data.files import BadFile
 from nearfar.segmentation.recorder.weather import WEATHER_FIELDS
-from nearfar.training.files import atomic_write
 
 POSE = ("x", "y", "z", "roll", "pitch", "yaw")
 """Metres and degrees in CARLA's left-handed coordinates."""

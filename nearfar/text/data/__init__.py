@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.sources.skipped import Skipped
+from nearfar.sources.tables import TABLES, Table, labels_of, read_lines, read_table, why_no_text
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data
-from nearfar.training.skipped import Skipped
-from nearfar.training.tables import TABLES, Table, labels_of, read_lines, read_table, why_no_text
 
 __all__ = ["EMBEDDED", "Sentences", "load"]
 

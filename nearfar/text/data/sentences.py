@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from nearfar.sources.skipped import Skipped
 from nearfar.text.method import TextBatch
 from nearfar.training import Data
-from nearfar.training.skipped import Skipped
 
 
 class Sentences(Data):
@@ -27,6 +27,8 @@ class Sentences(Data):
     Raises:
         TypeError: something that is not a string. ValueError: lengths that differ.
     """
+
+    gives = TextBatch
 
     def __init__(
         self,

@@ -72,6 +72,9 @@ class SimCSE(TextMethod):
             hard_negative_bias=self.hard_negative_weight,
         )
 
+    def kept(self) -> nn.Module:
+        return nn.ModuleDict({"encoder": self.encoder, "head": self.head}) if self.keep_head else self.encoder
+
     def encode(self, batch: Any) -> Tensor:
         representation = super().encode(batch)
         return self.head(representation) if self.keep_head else representation

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from nearfar.sources.skipped import Skipped
 from nearfar.training import Data
-from nearfar.training.skipped import Skipped
 from nearfar.vision.method import ImageBatch
 
 
@@ -26,6 +26,8 @@ class ImageArray(Data):
     Raises:
         ValueError: shapes, types or value ranges that are not images; labels or ids of another length.
     """
+
+    gives = ImageBatch
 
     skipped: Skipped | None = None
 

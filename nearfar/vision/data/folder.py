@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.training import Data
-from nearfar.training.skipped import BadDataError, Skipped, plain
 from nearfar.vision.data.decode import PictureError, decode, quiet, square, to_square, why_unreadable
 from nearfar.vision.method import ImageBatch
 
@@ -58,6 +58,8 @@ class ImageFolder(Data):
         FileNotFoundError: no such folder. ValueError: no readable picture in it.
         BadDataError: ``strict`` or ``max_bad`` does not allow what was found, here or while training.
     """
+
+    gives = ImageBatch
 
     def __init__(
         self,

@@ -34,6 +34,8 @@ class Inflated(Data):
             positive.
     """
 
+    gives = ImageBatch
+
     def __init__(self, real: Data, generated: np.ndarray, *, replicate: float = 10.0) -> None:
         made = ImageArray(generated)
         example = real.batch(np.zeros(1, np.int64)).images

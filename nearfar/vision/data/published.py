@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.training.archives import read_npz
-from nearfar.training.skipped import Skipped
+from nearfar.sources.archives import read_npz
+from nearfar.sources.skipped import Skipped
 from nearfar.vision.data.arrays import ImageArray
 from nearfar.vision.data.decode import PictureError, quiet, square
 
@@ -94,7 +94,7 @@ def npz(path: Path) -> ImageArray:
     a test set where ``test_x`` and its kin are present. A single array of images needs no name.
 
     Raises:
-        ValueError: see :func:`nearfar.training.archives.read_npz` and :class:`ImageArray`; no array of images.
+        ValueError: see :func:`nearfar.sources.archives.read_npz` and :class:`ImageArray`; no array of images.
     """
     arrays = read_npz(path)
 

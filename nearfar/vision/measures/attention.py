@@ -12,9 +12,9 @@ from torch import Tensor
 from nearfar import evaluation as ev
 from nearfar.encoders.trace import trace
 from nearfar.encoders.vit import Trace
-from nearfar.evaluation import attention as look
+from nearfar.evaluation.geometry import attention as look
+from nearfar.sources.data import Subset, in_order
 from nearfar.training import Data, Method
-from nearfar.training.data import Subset, in_order
 from nearfar.training.embed import to_device
 from nearfar.vision.evaluation import split
 
@@ -35,7 +35,7 @@ def attention(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
         share of the patches' attention on the class token; ``offset``, how far the farthest head looks past itself on
         average, in patches. With data that has masks (``shapes``, ``shape-scenes``) also ``iou class`` and ``iou
         patches``, how well the class token's and the patches' 60% of attention, heads taken together, cover the
-        objects. See :mod:`nearfar.evaluation.attention`.
+        objects. See :mod:`nearfar.evaluation.geometry.attention`.
 
     Raises:
         TypeError: an encoder without attention. ValueError: pictures that are not square.

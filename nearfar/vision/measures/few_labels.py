@@ -70,7 +70,7 @@ def neighbours(method: Method, data: Data, *, seed: int = 0) -> dict[str, float]
     """How well each held-out set's pictures find pictures of their own class among the others.
 
     Returns:
-        ``precision@1 <set>`` and ``map@r <set>``, in [0, 1]; see :func:`nearfar.evaluation.retrieval`.
+        ``precision@1 <set>`` and ``map@r <set>``, in [0, 1]; see :func:`nearfar.evaluation.ranking.retrieval`.
     """
     scores = {}
     for name, test in split(data, seed)[1].items():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.losses import amcl
-from nearfar.losses.adaptive import Negatives
+from nearfar.losses.contrast.adaptive import Negatives
 from nearfar.parts import MLPHead
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageMethod, together

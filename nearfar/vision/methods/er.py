@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.losses import discrete_entropy, discrete_reconstruction, vmf_entropy, vmf_reconstruction
-from nearfar.losses.entropy import Estimator
+from nearfar.losses.alignment.entropy import Estimator
 from nearfar.parts import MLPHead, MomentumEncoder, Prototypes
 from nearfar.parts.momentum import Schedule
 from nearfar.training import Optimization

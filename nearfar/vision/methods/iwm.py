@@ -133,6 +133,9 @@ class IWM(MaskedImageMethod):
     def after_step(self) -> None:
         self.teacher.update(self.encoder, self.progress)
 
+    def kept(self) -> nn.Module:
+        return nn.ModuleDict({"encoder": self.encoder, "teacher": self.teacher})
+
     def encode(self, batch: object) -> Tensor:
         """The mean of the teacher's patches: I-JEPA has no class token, and evaluates the teacher."""
         images = batch.images if isinstance(batch, ImageBatch) else batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nearfar.losses import poly_view
-from nearfar.losses.polyview import PolyViewVariant
+from nearfar.losses.contrast.polyview import PolyViewVariant
 from nearfar.parts import MLPHead
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageMethod, together

@@ -1,0 +1,31 @@
+"""Methods on pairs of modalities."""
+
+from nearfar.system import Entry, Parts
+
+ENTRIES = (
+    Entry(
+        slug="clip",
+        name="CLIP",
+        field="multimodal",
+        paper="Radford et al., 2021, arXiv 2103.00020",
+        target="nearfar.multimodal.methods.clip:CLIP",
+        summary="An image and its caption find each other among all images and captions of the batch.",
+        parts=Parts(
+            views="an image and its caption",
+            encoder="image tower and text tower",
+            head="one linear projection each, without bias",
+            loss="symmetric InfoNCE with a learned temperature",
+            update="temperature kept at 0.01 or above",
+        ),
+        laptop={
+            "image_encoder": "small-conv",
+            "text_encoder": "tiny-bert",
+            "projection_dim": 64,
+            "max_length": 24,
+            "optimization.lr": 1e-3,
+            "optimization.weight_decay": 1e-2,
+            "batch_size": 128,
+            "steps": 500,
+        },
+    ),
+)

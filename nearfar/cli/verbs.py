@@ -1,0 +1,98 @@
+"""Commands that ask a system for one of its verbs: generate, score."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+from nearfar import catalogue
+from nearfar.catalogue import ENTRIES, find
+from nearfar.system import UsageError, require
+
+
+def generate(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="nearfar generate",
+        description="Let a finished run, or a system that needs no training, make something. Further arguments are "
+        "settings: of the field's data, and of the system where it needs no training.",
+    )
+    parser.add_argument("system", nargs="?", help="a run's folder, or the slug of a system that needs no training")
+    parser.add_argument("inputs", nargs="?", help="what to work on, as the field reads it; its embedded data otherwise")
+    parser.add_argument("--decoding", help="the slug of a decoder, instead of naming it first")
+    parser.add_argument("--prompts", dest="inputs", help="what to work on, instead of naming it second")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="where to write; the field says what it writes")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    options, words = parser.parse_known_args(argv)
+    if options.decoding:  # the first word is then what to work on
+        options.inputs, options.system = options.inputs or options.system, options.decoding
+    if not options.system:
+        raise UsageError("name a run or a system that generates")
+    if options.out.exists() and not options.overwrite and (options.out.is_file() or any(options.out.iterdir())):
+        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    entry, system, data = opened(options.system, options.inputs, words, "generate")
+    require(system, "generates", entry.slug)
+    write = catalogue.field(entry.field).write
+    if write is None:
+        raise UsageError(f"the field {entry.field} has no way to write what {entry.slug} generates")
+    paths = write(system.generate(data, seed=options.seed), options.out)
+    print(f"{len(paths)} written: {', '.join(map(str, paths[:3]))}{', ...' * (len(paths) > 3)}", file=sys.stderr)
+    return 0
+
+
+def score(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar score", description="Rate every example by a finished run.")
+    parser.add_argument("run", help="a run's folder, or the slug of a system that needs no training")
+    parser.add_argument("data", nargs="?", help="what to rate; the run's own data when not given")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options, words = parser.parse_known_args(argv)
+    if options.out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
+    if options.out.exists() and not options.overwrite:
+        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    entry, system, data = opened(options.run, options.data, words, "score")
+    require(system, "scores", entry.slug)
+    from nearfar.workflow import score_rows
+
+    columns = score_rows(system, data)
+    _write_columns(options.out, columns)
+    print(f"{len(columns['id'])} examples rated in {options.out}", file=sys.stderr)
+    return 0
+
+
+def opened(name: str, data: str | None, words: list[str], command: str) -> tuple[Any, Any, Any]:
+    """The row, the system itself and its data, of a run's folder or of a procedure's slug with its settings."""
+    from nearfar import workflow
+    from nearfar.cli.options import Flags, loader_options
+
+    slugs = {entry.slug for entry in ENTRIES}
+    if name in slugs and not Path(name).is_dir():
+        entry = find(name)
+        if entry.trains:
+            raise UsageError(f"{name} is trained first: nearfar train {name}, then nearfar {command} RUN")
+        settings = Flags(entry, f"nearfar {command} {name}", f"{entry.name}: {entry.summary}").parse(words)
+        found = workflow.load_data(entry.field, entry.data if data is None else data, **settings.data_options)
+        return entry, workflow.build_method(entry, settings.arguments, found, 0), found
+    entry, system, run = workflow.load_run(name)
+    options = loader_options(entry, words, f"nearfar {command}")
+    return entry, system, workflow.run_data(entry, workflow.like_the_run(run, data, options))
+
+
+def _write_columns(path: Path, columns: dict[str, Any]) -> None:
+    from nearfar.common.files import atomic_write
+
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with atomic_write(path) as file:
+            pq.write_table(pa.table(columns), file)
+        return
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))

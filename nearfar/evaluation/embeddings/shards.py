@@ -1,0 +1,141 @@
+"""Embeddings of any number of examples: a folder of parquet files, written one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.evaluation.embeddings.table import Embeddings, appearing
+
+MANIFEST = "embeddings.json"
+# Written anew by every attempt, so no sign of other content.
+_PASSING = ("created",)
+
+
+class Shards:
+    """A folder with ``embeddings.json`` (what it is to hold) and ``part-000000.parquet``, ``part-000001.parquet``, ...
+
+    Every file is an ordinary parquet file of embeddings and appears whole or not at all, so that a job that was
+    interrupted goes on after the last one. Read the folder with :meth:`Embeddings.load`, or with anything that reads
+    folders of parquet files.
+
+    Args:
+        folder: new, empty, or begun earlier with the same arguments.
+        examples: how many examples it is made from, at least 1. An example that could not be read has no row.
+        per_file: how many examples go into each file, but for the last; at least 1.
+        provenance: as in :class:`Embeddings`.
+        overwrite: replace what the folder holds, if that is embeddings.
+
+    Raises:
+        FileExistsError: the folder holds something else, or is complete.
+        ValueError: no examples.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        examples: int,
+        *,
+        per_file: int = 65536,
+        provenance: dict[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if examples < 1 or per_file < 1:
+            raise ValueError(f"examples and per_file must be at least 1, got {examples} and {per_file}")
+        self.folder = Path(folder)
+        self.examples, self.per_file = examples, per_file
+        self.provenance = {str(k): str(v) for k, v in (provenance or {}).items()}
+        wanted = {"examples": examples, "per_file": per_file, "provenance": self.provenance}
+        if overwrite:
+            self._clear()
+        begun = _manifest(self.folder) if self.folder.is_dir() else None
+        if begun is None:
+            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+                raise FileExistsError(f"{self.folder} exists and is not a folder of embeddings; choose another name")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with appearing(self.folder / MANIFEST, overwrite=False) as file:
+                file.write(json.dumps(wanted, indent=2).encode())
+        elif _lasting(begun) != _lasting(wanted):
+            raise FileExistsError(
+                f"{self.folder} holds other embeddings, or part of them; choose another name or pass overwrite=True"
+            )
+        elif not [*self.missing()]:
+            raise FileExistsError(f"{self.folder} is complete; choose another name or pass overwrite=True")
+
+    def missing(self) -> Iterator[slice]:
+        """The examples of every file that is not there yet, in order."""
+        for number in range(_files(self.examples, self.per_file)):
+            if not self._path(number).is_file():
+                start = number * self.per_file
+                yield slice(start, min(start + self.per_file, self.examples))
+
+    def write(self, part: slice, array: np.ndarray, ids: np.ndarray, labels: np.ndarray | None) -> Path:
+        """The file of one of the slices of :meth:`missing`."""
+        return Embeddings(array, ids, labels, self.provenance).save(self._path(part.start // self.per_file))
+
+    def shape(self) -> tuple[int, int]:
+        """Rows and width of all files, from their headers."""
+        import pyarrow.parquet as pq
+
+        headers = [pq.ParquetFile(path) for path in sorted(self.folder.glob("part-*.parquet"))]
+        width = headers[0].schema_arrow.field("embedding").type.list_size
+        return sum(header.metadata.num_rows for header in headers), int(width)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.parquet"
+
+    def _clear(self) -> None:
+        if self.folder.is_dir() and (self.folder / MANIFEST).is_file():
+            for path in (*self.folder.glob("part-*.parquet"), self.folder / MANIFEST):
+                path.unlink()
+
+
+def load_shards(folder: Path) -> Embeddings:
+    """Everything a folder of :class:`Shards` holds, read file by file into one array.
+
+    Raises:
+        ValueError: it is no such folder, or not complete.
+    """
+    import pyarrow.parquet as pq
+
+    manifest = _manifest(folder)
+    if manifest is None:
+        raise ValueError(f"{folder} is not a folder of embeddings: it has no {MANIFEST}")
+    paths = sorted(folder.glob("part-*.parquet"))
+    wanted = _files(manifest["examples"], manifest["per_file"])
+    if len(paths) != wanted:
+        raise ValueError(f"{folder} holds {len(paths)} of {wanted} files; go on with the command that began it")
+    rows = sum(pq.ParquetFile(path).metadata.num_rows for path in paths)
+    array = np.empty((0, 0), np.float32)
+    ids: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    done = 0
+    for path in paths:
+        part = Embeddings.load(path)
+        if done == 0:
+            array = np.empty((rows, part.array.shape[1]), np.float32)
+        array[done : done + len(part)] = part.array
+        done += len(part)
+        ids.append(part.ids)
+        if part.labels is not None:
+            labels.append(part.labels)
+    known = np.concatenate(labels) if len(labels) == len(paths) else None
+    return Embeddings(array, np.concatenate(ids), known, manifest["provenance"])
+
+
+def _files(examples: int, per_file: int) -> int:
+    return -(-examples // per_file)
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    path = folder / MANIFEST
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _lasting(manifest: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in manifest["provenance"].items() if k not in _PASSING}
+    return {**manifest, "provenance": kept}

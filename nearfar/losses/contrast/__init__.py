@@ -1,0 +1,34 @@
+"""Positives against negatives.
+
+=============================  ==================================================================
+one positive per row           :func:`info_nce`, :func:`symmetric_info_nce`, :func:`nt_xent`, :func:`grace`
+invariance of the prediction   :func:`relic`, :func:`relic_multicrop`, measured by :func:`relic_kl`
+many views of each thing       :func:`poly_view`, :func:`cacr`
+a temperature for each pair    :func:`amcl`
+labels                         :func:`supcon`
+pairs, no softmax              :func:`sigmoid_pair_loss`
+=============================  ==================================================================
+"""
+
+from nearfar.losses.contrast.adaptive import amcl
+from nearfar.losses.contrast.attraction import cacr
+from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_info_nce
+from nearfar.losses.contrast.labels import supcon
+from nearfar.losses.contrast.pairwise import sigmoid_pair_loss
+from nearfar.losses.contrast.polyview import poly_view
+from nearfar.losses.contrast.relic import relic, relic_kl, relic_multicrop
+
+__all__ = [
+    "amcl",
+    "cacr",
+    "grace",
+    "info_nce",
+    "nt_xent",
+    "poly_view",
+    "relic",
+    "relic_kl",
+    "relic_multicrop",
+    "sigmoid_pair_loss",
+    "supcon",
+    "symmetric_info_nce",
+]

@@ -1,0 +1,15 @@
+"""What is hidden, predicted.
+
+=============================  ==================================================================
+pixels of hidden patches       :func:`masked_reconstruction`
+latents of hidden patches      :func:`latent_prediction`
+=============================  ==================================================================
+"""
+
+from nearfar.losses.reconstruction.latent import latent_prediction
+from nearfar.losses.reconstruction.patches import masked_reconstruction
+
+__all__ = [
+    "latent_prediction",
+    "masked_reconstruction",
+]

@@ -1,0 +1,7 @@
+"""Pairs of modalities, as a field."""
+
+from nearfar.multimodal.data import EMBEDDED, load
+from nearfar.multimodal.evaluation import evaluate
+from nearfar.system import Field
+
+FIELD = Field(name="multimodal", load=load, protocol=evaluate, embedded=EMBEDDED)

@@ -1,0 +1,188 @@
+"""A run is a folder: everything needed to repeat it, continue it, and read what came of it."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import platform
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nearfar.runs.checkpoints import latest_checkpoint
+from nearfar.common.files import atomic_write, reason, remove_parts
+
+
+class RunError(RuntimeError):
+    """A run folder cannot be used as asked; the message says why and what to do."""
+
+
+# Which folders this process holds; record locks do not keep a process from locking a file twice.
+_HELD: weakref.WeakValueDictionary[tuple[int, Path], Run] = weakref.WeakValueDictionary()
+
+
+class Run:
+    """The folder of one run.
+
+    ============================  =====================================================================
+    ``config.yaml``               method, hyper-parameters, data and training settings, environment
+    ``metrics.csv``               one row per logged step
+    ``checkpoints/``              see :mod:`nearfar.training.checkpoint`
+    ``kept.safetensors``          all weights that the trained system needs, where that is more than its encoder
+    ``encoder.safetensors``       the encoder's weights; one of the two is written last, when the run is complete
+    ``evaluation.json``           what ``nearfar evaluate`` measured
+    ``report.html``               one page for people
+    ============================  =====================================================================
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock: io.TextIOWrapper | None = None
+
+    # Making and opening -----------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path | str, config: Mapping[str, Any]) -> Run:
+        """A new folder; one that already holds a run is never overwritten."""
+        run = cls(path)
+        if run.config_path.exists():
+            raise RunError(
+                f"{path} already holds a run. Continue it with `nearfar resume {path}`, or choose another --out."
+            )
+        if run.path.exists() and (not run.path.is_dir() or any(not _left_over(p) for p in run.path.iterdir())):
+            raise RunError(f"{path} exists and is not an empty folder. Choose another --out.")
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            run.lock()
+            run.write_config(config)
+        except OSError as error:
+            raise RunError(f"the run folder {path} cannot be written: {reason(error)}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        run = cls(path)
+        if not run.config_path.is_file():
+            raise RunError(f"{path} is not a run folder: it has no config.yaml")
+        return run
+
+    def lock(self) -> None:
+        """Hold the folder for this process; two runs never write to one folder.
+
+        The system lets go of it when the process ends, however it ends. What a killed process left half written is
+        removed.
+        """
+        key = (os.getpid(), self.path.resolve())
+        if _HELD.get(key, self) is not self:
+            raise RunError(f"{self.path} is in use by a run of this process; finish it or choose another --out")
+        if self._lock is None:
+            try:
+                handle = open(self.path / ".lock", "a")  # noqa: SIM115  (kept open as long as the lock is held)
+            except OSError as error:
+                raise RunError(f"the run folder {self.path} cannot be written: {reason(error)}") from error
+            try:
+                # A record lock, because a loader's workers would inherit any other and outlive a killed run with it.
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                handle.close()
+                raise RunError(
+                    f"{self.path} is in use by another process; wait for it or choose another --out"
+                ) from error
+            self._lock = handle
+            _HELD[key] = self
+        remove_parts(self.path)
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+            _HELD.pop((os.getpid(), self.path.resolve()), None)
+
+    # Places -----------------------------------------------------------------------------------------------
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def encoder_path(self) -> Path:
+        return self.path / "encoder.safetensors"
+
+    @property
+    def kept_path(self) -> Path:
+        return self.path / "kept.safetensors"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        try:
+            config = yaml.safe_load(self.config_path.read_text())
+        except yaml.YAMLError as error:
+            raise RunError(f"{self.config_path} is not valid YAML: {error}") from error
+        if not isinstance(config, dict) or "method" not in config:
+            raise RunError(f"{self.config_path} does not describe a run: it names no method")
+        return config
+
+    def latest_checkpoint(self) -> Path | None:
+        return latest_checkpoint(self.checkpoints) if self.checkpoints.is_dir() else None
+
+    @property
+    def complete(self) -> bool:
+        return self.encoder_path.is_file() or self.kept_path.is_file()
+
+    # Results ----------------------------------------------------------------------------------------------
+
+    def write_text(self, name: str, text: str) -> Path:
+        with atomic_write(self.path / name, "w") as file:
+            file.write(text)
+        return self.path / name
+
+    def write_config(self, config: Mapping[str, Any]) -> Path:
+        return self.write_text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def write_json(self, name: str, content: Any) -> Path:
+        return self.write_text(name, json.dumps(content, indent=2, allow_nan=True) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        path = self.path / name
+        return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _left_over(path: Path) -> bool:
+    """Whether a file is all that an interrupted start leaves."""
+    return path.name == ".lock" or path.name.endswith(".part")
+
+
+def environment() -> dict[str, str]:
+    """What a run's numbers may depend on, for its config and its report."""
+    import lightning
+    import torch
+
+    from nearfar import __version__
+
+    return {
+        "nearfar": __version__,
+        "torch": str(torch.__version__),
+        "lightning": lightning.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def free_folder(wanted: Path) -> Path:
+    """``wanted``, or ``wanted-2``, ``wanted-3``, ... whichever is free first."""
+    candidate, number = wanted, 2
+    while candidate.exists():
+        candidate, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+    return candidate

@@ -1,0 +1,213 @@
+"""Training, resuming and opening runs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model
+
+from nearfar.catalogue import find
+from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
+from nearfar.runs.configure import construct
+from nearfar.runs.hub import plain
+from nearfar.runs.run import environment
+from nearfar.runs.settings import differences, in_words
+from nearfar.sources.skipped import Skipped
+from nearfar.system import Entry
+from nearfar.training import Data, Method, Run, RunError, Training
+from nearfar.training.fit import first_process, fit, settled
+from nearfar.training.reconfigured import Reconfigured
+from nearfar.workflow.systems import build_method, load_data, trainable
+
+
+def train(
+    slug: str,
+    *,
+    data: Any = None,
+    out: Path | str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    training: Training | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> tuple[Method, Run | None]:
+    """Train a catalogued method. With ``out`` everything is kept in a run folder.
+
+    Args:
+        slug: the method.
+        data: what the field's loader takes: a path, an embedded name, an array, a ``Data``; the method's embedded
+            set when not given.
+        out: folder of the run; nothing is written without it.
+        arguments: the method's constructor arguments; the paper's defaults otherwise.
+        training: length, batch size, seed and the like.
+        data_options: further arguments of the field's loader.
+    """
+    system = trainable(slug)
+    training = training or Training()
+    options = dict(data_options or {})
+    data = system.data if data is None else data
+    collection = load_data(system.field, data, **options)
+    method = build_method(system, arguments or {}, collection, training.seed)
+    training = settled(method, collection, training)
+    run = None
+    if out is not None:
+        config = {
+            "method": slug,
+            "hyperparameters": plain(method.config),
+            "data": {"source": _source(data), **plain(options)},
+            "training": asdict(training),
+            "environment": environment(),
+        }
+        run = Run.create(out, config) if first_process() else Run(out)
+        _list_skipped(run, collection)
+    _fit_and_let_go(method, collection, training, run, progress=progress)
+    return method, run
+
+
+def _fit_and_let_go(method: Method, data: Data, training: Training, run: Run | None, **options: Any) -> None:
+    """Train; a run that ends early leaves its folder free, so that the same process can resume it."""
+    try:
+        fit(method, data, training, run=run, **options)
+    except BaseException:
+        if run is not None:
+            run.unlock()
+        raise
+
+
+def _source(data: Any) -> str | None:
+    if data is None or isinstance(data, str):
+        return data
+    return str(Path(data).resolve()) if isinstance(data, Path) else f"<{type(data).__name__} in memory>"
+
+
+def _list_skipped(run: Run, data: Data) -> None:
+    """What is left out of the data, now and while training, in the run's ``skipped.tsv``."""
+    for part in (data, *data.splits().values()):
+        skipped = getattr(part, "skipped", None)
+        if isinstance(skipped, Skipped):
+            skipped.keep_in(run.path / "skipped.tsv", write=first_process())
+
+
+def run_parts(run: Run, config: Mapping[str, Any] | None = None) -> tuple[Entry, Method, Training, Mapping[str, Any]]:
+    """What a run's ``config.yaml`` (or ``config``) describes, the method with its initial weights."""
+    config = config or run.config
+    system = find(config["method"])
+    training = Training(**config.get("training", {}))
+    torch.manual_seed(training.seed)
+    method = construct(system.load(), config["hyperparameters"])
+    return system, method, training, config.get("data", {})
+
+
+def run_data(system: Entry, described: Mapping[str, Any]) -> Data:
+    options = dict(described)
+    source = options.pop("source", None)
+    if isinstance(source, str) and source.startswith("<"):
+        raise RunError(f"this run was trained on {source}, which only its own process had; give the data again")
+    return load_data(system.field, source, **options)
+
+
+def like_the_run(run: Run, data: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's data or other data, read with the run's own settings, such as its size of images."""
+    described = {**run.config.get("data", {}), **options}
+    return described if data is None else {**described, "source": data}
+
+
+def resume_run(
+    path: Path | str,
+    *,
+    progress: bool = True,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    accept_changes: bool = False,
+) -> tuple[Method, Run]:
+    """Continue an interrupted run from its newest whole checkpoint; it ends as if never interrupted.
+
+    Args:
+        changes: settings that take the place of those in ``config.yaml``, by its parts (``hyperparameters``,
+            ``training``, ``data``).
+        accept_changes: go on although the settings are not those that the checkpoint was trained with. What changed
+            is then listed in ``config.yaml``.
+
+    Raises:
+        RunError: the folder is no run, is complete or in use, or its settings changed and that was not accepted.
+    """
+    run = Run.open(path)
+    if run.complete:
+        raise RunError(f"{path} is complete; there is nothing to resume. Train longer with a new --out.")
+    if first_process():
+        run.lock()
+    checkpoint = run.latest_checkpoint()
+    before = run.config
+    config = dict(before)
+    for part, values in (changes or {}).items():
+        config[part] = {**before.get(part, {}), **values}
+    changed = _changed(run, checkpoint, config, accept_changes)
+    _compare_environment(run, before)
+    system, method, training, described = run_parts(run, config)
+    collection = run_data(system, described)
+    if config != before and first_process():
+        run.write_config(config)
+    _list_skipped(run, collection)
+    try:
+        extra = [Reconfigured()] if changed else []
+        _fit_and_let_go(method, collection, training, run, checkpoint=checkpoint, progress=progress, callbacks=extra)
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        if first_process():
+            run.write_config(before)
+        raise RunError(f"{checkpoint} does not fit these settings: {error}") from error
+    return method, run
+
+
+def _changed(run: Run, checkpoint: Path | None, config: dict[str, Any], accepted: bool) -> bool:
+    """Whether settings that decide the weights differ from the checkpoint's; noted in ``config``, or refused."""
+    if checkpoint is None:
+        return False
+    trained = SafeCheckpointIO().load_checkpoint(checkpoint).get("nearfar") or run.config
+    found = differences(trained, config)
+    if not found:
+        return False
+    step = checkpoint_step(checkpoint)
+    if not accepted:
+        raise RunError(
+            f"{run.path} was trained to step {step} with other settings: {in_words(found)}. Undo this, or give "
+            "--accept-changes to go on with the new ones"
+        )
+    config["changes"] = [*config.get("changes", []), {"at_step": step, "settings": in_words(found)}]
+    return True
+
+
+def _compare_environment(run: Run, config: Mapping[str, Any]) -> None:
+    then, now = config.get("environment", {}), environment()
+    other = [f"{name} {then[name]} (now {value})" for name, value in now.items() if then.get(name, value) != value]
+    if other and first_process():
+        warnings.warn(
+            f"{run.path} was begun with {', '.join(other)}; it goes on, but may not end with the same bits",
+            stacklevel=3,
+        )
+
+
+def load_run(path: Path | str) -> tuple[Entry, Method, Run]:
+    """A finished run's method with the weights that were kept of it, ready for its verbs.
+
+    Raises:
+        RunError: the run is not finished, or was made by a version that did not keep all that the method needs.
+    """
+    run = Run.open(path)
+    if not run.complete:
+        raise RunError(f"{path} is not complete; continue it with `nearfar resume {path}` first")
+    system, method, _, _ = run_parts(run)
+    kept = method.kept()
+    whole = kept is getattr(method, "encoder", None)
+    if not whole and not run.kept_path.is_file():
+        raise RunError(
+            f"{path} keeps only the encoder, as version 0.1 did, and {system.slug} answers with more than that; train "
+            "it again"
+        )
+    load_model(kept, str(run.encoder_path if whole else run.kept_path))
+    method.measured = run.read_json("evaluation.json")
+    return system, method.eval(), run

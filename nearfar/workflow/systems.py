@@ -1,0 +1,99 @@
+"""From a row of the catalogue to a system with data: what trains, what fits together, how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+
+from nearfar import catalogue
+from nearfar.catalogue import find
+from nearfar.runs.configure import construct, fill_facts, parameters
+from nearfar.system import Entry, Scores
+from nearfar.training import Training
+
+
+def load_data(name: str, data: Any = None, **options: Any) -> Any:
+    """A field's data, by the loader that it declares."""
+    return catalogue.field(name).load(data, **options)
+
+
+def measure(entry: Entry, method: Any, data: Any, *, seed: int = 0) -> Scores:
+    """Judge a system: by its own ``evaluate`` where it has one, else by its field's protocol."""
+    own = getattr(method, "evaluate", None)
+    if own is not None:
+        return Scores(own(data, seed=seed))
+    return Scores(catalogue.field(entry.field).protocol(method, data, seed=seed))
+
+
+def build_method(entry: Entry, arguments: Mapping[str, Any], data: Any, seed: int) -> Any:
+    """The method with its initial weights, which depend on ``seed`` alone.
+
+    Raises:
+        TypeError: the data does not give what the method takes.
+    """
+    cls = entry.load()
+    _check_fit(entry, cls, data)
+    torch.manual_seed(seed)
+    return construct(cls, fill_facts(cls, arguments, data.facts))
+
+
+def _check_fit(entry: Entry, cls: type, data: Any) -> None:
+    takes, gives = getattr(cls, "takes", None), getattr(data, "gives", None)
+    if takes is None or gives is None or issubclass(gives, takes):
+        return
+    own = f"; try --data {entry.data}" if entry.data else ""
+    raise TypeError(
+        f"{entry.slug} takes {_kind(takes)}, and {data.name} gives {_kind(gives)}{own}. "
+        f"`nearfar show {entry.slug}` says what it learns from"
+    )
+
+
+def _kind(batch: type) -> str:
+    """What a batch is, in the words that begin its docstring."""
+    first = (batch.__doc__ or batch.__name__).strip().split("\n")[0].rstrip(".")
+    return f"{first[0].lower()}{first[1:]} ({batch.__name__})"
+
+
+def laptop_settings(entry: Entry, *, tiny: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The laptop preset as (constructor arguments, training settings); nested names become their dataclasses.
+
+    ``tiny`` adds the row's settings for the smallest training.
+    """
+    names = {f.name for f in fields(Training)}
+    settings = {**entry.laptop, **(entry.tiny if tiny else {})}
+    training = {k: v for k, v in settings.items() if k in names}
+    flat = {k: v for k, v in settings.items() if k not in names}
+    arguments = {k: v for k, v in flat.items() if "." not in k}
+    defaults = parameters(entry.load())
+    for name in dict.fromkeys(k.partition(".")[0] for k in flat if "." in k):
+        changes = {k.partition(".")[2]: v for k, v in flat.items() if k.startswith(f"{name}.")}
+        arguments[name] = replace(defaults[name].default, **changes)
+    return arguments, training
+
+
+def trainable(slug: str) -> Entry:
+    """The row of a system that trains.
+
+    Raises:
+        ValueError: it does not; the message says what to type instead.
+    """
+    entry = find(slug)
+    if entry.trains:
+        return entry
+    instead = {
+        "procedure": f"it needs no training; use it with `nearfar {_use_of(entry)}`",
+        "study": f"it is a question that several systems answer; `nearfar reproduce {slug}` runs it",
+        "data set": f"it is a data set; `nearfar show {slug}` says what to do with it",
+    }
+    raise ValueError(f"{slug} is no method that trains: {instead[entry.kind]}")
+
+
+def _use_of(entry: Entry) -> str:
+    return (
+        f"generate {entry.slug}` or `nearfar evaluate {entry.slug}"
+        if "generates" in entry.verbs
+        else f"evaluate {entry.slug}"
+    )
