@@ -36,9 +36,10 @@ class ParityCase:
         return f"{self.function}-{self.name}"
 
     def load(self) -> dict[str, Tensor]:
-        """The arrays by name (``in_*``, ``out_*``, ``grad_*``); floating inputs ask for gradients."""
+        """The numeric arrays by name (``in_*``, ``out_*``, ``grad_*``); floating inputs ask for gradients."""
         with np.load(self.path, allow_pickle=False) as arrays:
-            found = {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+            numeric = {name: array for name, array in arrays.items() if array.dtype.kind in "biufc"}
+        found = {name: torch.from_numpy(array) for name, array in numeric.items()}
         for name, value in found.items():
             if name.startswith("in_") and value.is_floating_point():
                 value.requires_grad_()
