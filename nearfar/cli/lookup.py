@@ -14,6 +14,23 @@ from nearfar.catalogue import ENTRIES, FIELDS, find
 from nearfar.system import Entry
 
 
+EXTRAS = {
+    "graph": "torch_geometric",
+    "molecules": "rdkit",
+    "search": "faiss",
+    "audio": "soundfile",
+    "video": "av",
+    "control": "gymnasium",
+    "solver": "pyscipopt",
+    "language": "peft",
+    "diffusion": "diffusers",
+    "onnx": "onnxruntime",
+    "timm": "timm",
+    "carla": "carla",
+}
+"""A module that tells whether an extra is installed; a test holds it against pyproject.toml."""
+
+
 def list_methods(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar list", description="Every system and data set of the library.")
     parser.add_argument("--field", choices=FIELDS, help="only the systems of one field")
@@ -117,8 +134,7 @@ def _diagnosis() -> dict[str, str]:
         cuda = torch.cuda.is_available()
         found["accelerator"] = torch.cuda.get_device_name() if cuda else "none: training runs on the processor"
         found["threads"] = str(torch.get_num_threads())
-    extras = {"graph": "torch_geometric", "search": "faiss", "timm": "timm", "carla": "carla"}
-    for extra, module in extras.items():
+    for extra, module in EXTRAS.items():
         present = importlib.util.find_spec(module) is not None
         found[f"nearfar[{extra}]"] = "installed" if present else f"not installed: pip install 'nearfar[{extra}]'"
     found["systems"] = f"{len(ENTRIES)} in {len(FIELDS)} fields"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Claim:
         margin: by how much the treatment must be ahead, in the metric's unit; negative states "not worse than
             by this much".
         needs: the optional data that the metric is measured on, if any. Where it is not there the claim is left out.
+        role: ``main`` where the paper's abstract promises it over its baseline: these decide the verdict; ``ablation``
+            of a part; ``sanity``, such as beating the untrained encoder.
     """
 
     text: str
@@ -44,6 +46,7 @@ class Claim:
     better: str = "higher"
     margin: float = 0.0
     needs: str = ""
+    role: Literal["main", "ablation", "sanity"] = "main"
 
     def applies(self, scores: list[Scores]) -> bool:
         """Whether the data that the claim needs was there."""
