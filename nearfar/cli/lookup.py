@@ -13,7 +13,6 @@ from typing import Any
 from nearfar.catalogue import ENTRIES, FIELDS, find
 from nearfar.system import Entry
 
-
 EXTRAS = {
     "graph": "torch_geometric",
     "molecules": "rdkit",
