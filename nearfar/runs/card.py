@@ -63,6 +63,7 @@ def model_card(system: Entry | None, name: str, config: Mapping[str, Any], measu
         lines.append("")
     lines += ["## Settings", "", "| setting | value |", "| --- | --- |"]
     lines += [f"| {key} | {value} |" for key, value in config.items()] + [""]
+    verbs = system.verbs if system else ("embeds",)
     module = (system.target.partition(":")[0] if system else "your.module").rpartition(".")[0]
     lines += [
         "## Use",
@@ -71,7 +72,7 @@ def model_card(system: Entry | None, name: str, config: Mapping[str, Any], measu
         f"from {module} import {name}",
         "",
         f'method = {name}.from_pretrained("<this model>")',
-        *(f"{verb_result(verb)} = method.{VERBS[verb]}({ARGUMENTS[verb]})" for verb in (system.verbs if system else ("embeds",))),
+        *(f"{verb_result(verb)} = method.{VERBS[verb]}({ARGUMENTS[verb]})" for verb in verbs),
         "```",
         "",
         f"Made with nearfar {__version__}.",

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from nearfar.runs.checkpoints import latest_checkpoint
 from nearfar.common.files import atomic_write, reason, remove_parts
+from nearfar.runs.checkpoints import latest_checkpoint
 
 
 class RunError(RuntimeError):
