@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -98,3 +99,14 @@ class AskingLoader:
         self._done = int(state["step"])
         self.source.load_state_dict(state["source"])
         self._begun = True
+        if not self.source.exact:
+            warnings.warn(
+                f"{self.source.name} cannot be saved in the middle of what happens in it; what was seen is kept, and "
+                "it goes on from new beginnings, so the run does not end with the same bits",
+                stacklevel=1,
+            )
+
+
+def measured(loader: Any) -> dict[str, float]:
+    """What a run's source has measured so far; nothing where it is not asked."""
+    return loader.source.measured() if isinstance(loader, AskingLoader) else {}

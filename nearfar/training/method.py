@@ -234,21 +234,29 @@ class Method(Configured, L.LightningModule, HubMixin):
     def _make_updates(self, views: Any, step: int) -> None:
         """All updates of a step, one after another; the step is done when the last of them is."""
         moved = True
+        losses: list[Tensor] = []
+        scale = next((p.lr_scale for p in self.phases if p.name == self.phase), 1.0)
         for update, optimizer, schedule in zip(self._updates, self._optimizers(), self._schedules(), strict=True):
             due = step % update.every == 0
-            for _ in range(update.repeat if due else 0):
+            for turn in range(update.repeat if due else 0):
                 with self._only(update):
                     total, fine = self._total(update.loss, views, step, f"train/{update.name}_")
                     if fine:
                         total.backward()
                         distributed.average_gradients(update.parameters)
+                if turn == update.repeat - 1:
+                    losses.append(total.detach())
+                self.before_step()
                 moves = self.guard.gradients(self, step)
                 if moves:
                     update.optimization.clip_gradients(update.parameters)
-                    optimizer.step()
+                    with scaled_rates(optimizer, scale):
+                        optimizer.step()
                 moved = moved and moves
                 optimizer.zero_grad(set_to_none=True)
             schedule.step()
+        if losses:
+            self.log("train/loss", torch.stack(losses).sum(), batch_size=1)
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_ready()
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_completed()
         if moved:

@@ -12,6 +12,7 @@ import lightning as L
 
 from nearfar.common.files import atomic_write
 from nearfar.runs.metrics import read_metrics
+from nearfar.sources.interaction import measured
 
 
 class MetricsCSV(L.Callback):
@@ -42,6 +43,7 @@ class MetricsCSV(L.Callback):
         step = trainer.global_step
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
             found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("train/")}
+            found |= measured(trainer.train_dataloader)
             guard = getattr(trainer.lightning_module, "guard", None)
             if guard is not None and guard.action == "skip":
                 found["train/skipped"] = float(guard.skipped)

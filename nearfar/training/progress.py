@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 import lightning as L
 
+from nearfar.sources.interaction import measured
 from nearfar.training.monitor import Monitor
 
 
@@ -64,6 +65,7 @@ class Progress(L.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("train/")
         ]
+        parts += [f"{name} {value:.4g}" for name, value in measured(trainer.train_dataloader).items()]
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Monitor):
                 parts += [f"{name.replace('_', ' ')} {value:.3g}" for name, value in callback.latest.items()]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PLACES = ("step", "backward", "torn write", "before rename", "after rename", "monitor", "epoch")
+"""Where a run of one update in a step can kill itself; of several, ``update`` counts them all."""
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.training.preloaded"])
 
@@ -133,13 +134,21 @@ def _note_steps(notes: Path) -> None:
         original(self, epoch, batch_idx, *args, **kwargs)
         os.write(file, f"{batch_idx + 1}\n".encode())
 
+    several = Method._make_updates
+
+    def noted_all(self: Method, views: Any, step: int) -> None:
+        several(self, views, step)
+        os.write(file, f"{step + 1}\n".encode())
+
     Method.optimizer_step = noted  # type: ignore[method-assign]
+    Method._make_updates = noted_all  # type: ignore[method-assign]
 
 
 def _arrange(kill: Kill) -> None:
     """Wrap the function at the kill's place so that its ``count``-th call is the last thing that happens."""
     from nearfar.common import files
     from nearfar.training import Method, Monitor
+    from nearfar.training.nonfinite import FiniteGuard
 
     left = [kill.count]
 
@@ -162,6 +171,8 @@ def _arrange(kill: Kill) -> None:
         before(Method, "after_step", lambda *_: reached())
     elif kill.place == "backward":
         before(Method, "on_before_optimizer_step", lambda *_: reached())
+    elif kill.place == "update":
+        before(FiniteGuard, "gradients", lambda *_: reached())
     elif kill.place == "epoch":
         before(Method, "training_step", lambda method, batch, index: reached(_starts_epoch(method, index)))
     elif kill.place == "monitor":
