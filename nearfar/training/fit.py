@@ -143,8 +143,8 @@ def fit(
     training = settled(method, data, training)
     if training.accumulate > 1 and not method.automatic_optimization:
         raise ValueError(
-            f"accumulate is {training.accumulate}, and {type(method).__name__} makes several updates in a step, each on "
-            "the whole batch; leave it at 1"
+            f"accumulate is {training.accumulate}, and {type(method).__name__} makes several updates in a step, each "
+            "on the whole batch; leave it at 1"
         )
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     loader, total, batch_size = _loader(method, data, training, world, rank)
