@@ -157,8 +157,7 @@ def _settings(slug: str, options: argparse.Namespace) -> Any:
     from nearfar.cli.options import Flags
 
     flags = Flags(find(slug), "nearfar compare", "")
-    if (options.preset or ("paper" if options.data else "laptop")) == "laptop":
-        flags.use_laptop()
+    flags.use(options.preset or ("paper" if options.data else "laptop"))
     words = []
     for name in ("steps", "epochs", "batch_size", "encoder"):
         if getattr(options, name) is not None:

@@ -52,9 +52,11 @@ class Flags:
         clash = set(self.options) & set(self.names)
         self.parser.add_function_arguments(self.loader, skip={"data", *clash})
 
-    def use_laptop(self) -> None:
-        """Replace the paper's defaults by those for the embedded data on a CPU."""
-        self.parser.set_defaults(dict(self.system.laptop))
+    def use(self, preset: str) -> None:
+        """Replace the paper's defaults: ``laptop`` by those for the embedded data on a processor, ``tiny`` by the
+        smallest training there is, which shows that everything works and teaches nothing."""
+        if preset in ("laptop", "tiny"):
+            self.parser.set_defaults({**self.system.laptop, **(self.system.tiny if preset == "tiny" else {})})
 
     def parse(self, words: list[str]) -> Settings:
         try:

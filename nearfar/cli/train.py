@@ -27,6 +27,9 @@ from the paper's defaults. `nearfar train <method> --help` shows every setting o
 methods: """
 
 
+PRESETS = ["paper", "laptop", "tiny"]
+
+
 def train(argv: list[str]) -> int:
     if argv and argv[0] == "--resume":
         return resume(argv[1:])
@@ -48,10 +51,9 @@ def train(argv: list[str]) -> int:
     parser = flags.parser
     parser.add_argument("--data", type=str, help="where the data is; an embedded set when not given")
     parser.add_argument("--out", type=str, help="folder of the run; runs/<method> when not given")
-    parser.add_argument("--preset", choices=["paper", "laptop"], help="which defaults; laptop without --data")
+    parser.add_argument("--preset", choices=PRESETS, help="which defaults; laptop without --data")
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
-    if _preset(argv[1:]) == "laptop":
-        flags.use_laptop()
+    flags.use(_preset(argv[1:]))
     settings = flags.parse(argv[1:])
     return _run(
         system.slug,

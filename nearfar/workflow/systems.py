@@ -65,12 +65,12 @@ def laptop_settings(entry: Entry, *, tiny: bool = False) -> tuple[dict[str, Any]
     names = {f.name for f in fields(Training)}
     settings = {**entry.laptop, **(entry.tiny if tiny else {})}
     training = {k: v for k, v in settings.items() if k in names}
-    flat = {k: v for k, v in settings.items() if k not in names}
+    known = parameters(entry.load())
+    flat = {k: v for k, v in settings.items() if k not in names and k.partition(".")[0] in known}
     arguments = {k: v for k, v in flat.items() if "." not in k}
-    defaults = parameters(entry.load())
     for name in dict.fromkeys(k.partition(".")[0] for k in flat if "." in k):
         changes = {k.partition(".")[2]: v for k, v in flat.items() if k.startswith(f"{name}.")}
-        arguments[name] = replace(defaults[name].default, **changes)
+        arguments[name] = replace(known[name].default, **changes)
     return arguments, training
 
 

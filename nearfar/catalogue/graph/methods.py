@@ -17,5 +17,6 @@ ENTRIES = (
             loss="node InfoNCE with negatives within and between views",
         ),
         laptop={"steps": 200, "optimization.lr": 2e-3},
+        tiny={"nodes": 200},
     ),
 )

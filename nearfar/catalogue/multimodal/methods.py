@@ -27,5 +27,6 @@ ENTRIES = (
             "batch_size": 128,
             "steps": 500,
         },
+        tiny={"examples": 200},
     ),
 )

@@ -33,6 +33,7 @@ ENTRIES = (
         ),
         laptop=SMALL,
         data="digit-collage",
+        tiny={"hidden": 16, "scenes": 24, "size": 32},
     ),
     Entry(
         slug="densecl",
@@ -50,6 +51,7 @@ ENTRIES = (
         ),
         laptop={**SMALL, "queue_size": 512, "momentum": 0.99},
         data="digit-collage",
+        tiny={"hidden": 16, "scenes": 24, "size": 32},
     ),
     Entry(
         slug="densecl-plusplus",
@@ -66,6 +68,7 @@ ENTRIES = (
         ),
         laptop=SMALL,
         data="digit-collage",
+        tiny={"hidden": 16, "scenes": 24, "size": 32},
     ),
     Entry(
         slug="space-engage",
@@ -99,6 +102,7 @@ ENTRIES = (
             "steps": 300,
         },
         data="street-few-labels",
+        tiny={"scenes": 8, "size": 32},
     ),
     Entry(
         slug="cma",
@@ -131,5 +135,6 @@ ENTRIES = (
             "steps": 600,
         },
         data="street-pairs",
+        tiny={"scenes": 8, "size": 32},
     ),
 )

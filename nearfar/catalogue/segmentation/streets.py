@@ -33,6 +33,7 @@ ENTRIES = (
             loss="cross-entropy of both + cosine, L2 or MMD distance of features",
         ),
         laptop={**_SMALL, "alignment": 0.1},
+        tiny={"scenes": 8, "size": 32},
     ),
     Entry(
         slug="dacs",
@@ -50,6 +51,7 @@ ENTRIES = (
         ),
         laptop=_ADAPTED,
         data="street-adaptation",
+        tiny={"scenes": 8, "size": 32},
     ),
     Entry(
         slug="aligned-adaptation",
@@ -67,6 +69,7 @@ ENTRIES = (
         ),
         laptop={**_ADAPTED, **_RARE, "base": "dacs", "alignment": 0.1, "mixed_alignment": 0.1},
         data="street-adaptation",
+        tiny={"scenes": 8, "size": 32},
     ),
     Entry(
         slug="daformer",
@@ -84,6 +87,7 @@ ENTRIES = (
         ),
         laptop={**_ADAPTED, **_RARE, **_CONTEXT},
         data="street-adaptation",
+        tiny={"scenes": 8, "size": 32},
     ),
     Entry(
         slug="hrda",
@@ -101,5 +105,6 @@ ENTRIES = (
         ),
         laptop={**_ADAPTED, **_RARE, **_CONTEXT},
         data="street-adaptation",
+        tiny={"scenes": 8, "size": 32},
     ),
 )

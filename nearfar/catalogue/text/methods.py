@@ -24,5 +24,6 @@ ENTRIES = (
             "batch_size": 64,
             "steps": 400,
         },
+        tiny={"examples": 200},
     ),
 )

@@ -56,5 +56,6 @@ ENTRIES = (
             "steps": 300,
         },
         data="shapes",
+        tiny={"size": 16, "projection_hidden": 32},
     ),
 )

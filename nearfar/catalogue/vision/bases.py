@@ -153,6 +153,7 @@ ENTRIES = (
         ),
         laptop={**SMALL, "decoder_width": 64, "flip": 0.0, "batch_size": 64, "steps": 300},
         data="large-digits",
+        tiny={"decoder_width": 16, "size": 32},
     ),
     Entry(
         slug="obow",
@@ -184,5 +185,6 @@ ENTRIES = (
             "steps": 500,
         },
         data="large-digits",
+        tiny={"words": 64},
     ),
 )

@@ -35,6 +35,7 @@ ENTRIES = (
             "temperature": 0.2,
             "views": "gentle",
         },
+        tiny={"projection_hidden": 32},
     ),
     Entry(
         slug="moco",
@@ -59,6 +60,7 @@ ENTRIES = (
             "optimization.schedule": "cosine",
             "optimization.decay_all": False,
         },
+        tiny={"queue_size": 64},
     ),
     Entry(
         slug="moco-v3",
@@ -75,6 +77,7 @@ ENTRIES = (
             update="momentum encoder rising to 1",
         ),
         laptop={**SMALL, "hidden": 256, "projection_dim": 64, "temperature": 0.2, "views": "gentle"},
+        tiny={"hidden": 32},
     ),
     Entry(
         slug="byol",
@@ -100,6 +103,7 @@ ENTRIES = (
             "optimization.weight_decay": 5e-4,
             "steps": 800,
         },
+        tiny={"hidden": 32},
     ),
     Entry(
         slug="relic",
@@ -123,5 +127,6 @@ ENTRIES = (
             "momentum": 0.9,
             "views": "gentle",
         },
+        tiny={"hidden": 32},
     ),
 )

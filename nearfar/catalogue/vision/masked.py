@@ -28,6 +28,7 @@ ENTRIES = (
         ),
         laptop={**MASKED, **DECODER},
         data="shapes",
+        tiny={"size": 16},
     ),
     Entry(
         slug="r-mae",
@@ -54,6 +55,7 @@ ENTRIES = (
             "min_size": 20,
         },
         data="shape-scenes",
+        tiny={"size": 16},
     ),
     Entry(
         slug="iwm",
@@ -82,5 +84,6 @@ ENTRIES = (
             "batch_size": 64,
         },
         data="shapes",
+        tiny={"size": 16},
     ),
 )
