@@ -173,8 +173,22 @@ def reproduce(argv: list[str]) -> int:
     parser.add_argument("methods", nargs="*", help="slugs; all that have a reproduction with --all or --field")
     parser.add_argument("--field", help="every reproduction of one field")
     parser.add_argument("--all", action="store_true", help="every reproduction")
-    parser.add_argument("--seeds", type=int, help="number of paired seeds, instead of the reproduction's own")
-    parser.add_argument("--out", type=Path, help="folder for the results as JSON")
+    parser.add_argument(
+        "--seeds", type=int, help="number of paired seeds; those that are kept already are not measured again"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/reproductions"),
+        help="folder of the results; finished seeds in it are kept",
+    )
+    parser.add_argument(
+        "--plan",
+        "--dry-run",
+        dest="plan",
+        action="store_true",
+        help="say what is unsettled and what it costs, and stop",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON array")
     options = parser.parse_args(argv)
     chosen = [find(slug) for slug in options.methods]
@@ -184,21 +198,46 @@ def reproduce(argv: list[str]) -> int:
         chosen = [m for m in MEASURED if m.reproduction and options.field in (None, m.field)]
     if not chosen:
         raise UsageError("name a method, or give --field or --all")
-    from nearfar.reproductions import harness
+    from nearfar.reproductions import harness, pages
 
+    if options.plan:
+        return _plan([harness.plan(each, options.seeds or 8) for each in chosen if each.reproduction], options.json)
     results = []
     for system in chosen:
         result = harness.reproduce(system, seeds=options.seeds, out=options.out, say=_say)
         results.append(result)
         if not options.json:
-            print(harness.as_text(result))
-    if options.out is not None and len(results) > 1:
-        table = options.out / "results.md"
-        table.write_text(harness.page(list(zip(chosen, results, strict=True))))
-        _say(f"the table is in {table}")
+            print(pages.as_text(result))
+    if len(results) > 1:
+        overview = options.out / "results.md"
+        overview.write_text(pages.page(list(zip(chosen, results, strict=True))))
+        _say(f"the table is in {overview}")
     if options.json:
         print(json.dumps(results))
     return 0
+
+
+def _plan(rows: list[dict[str, Any]], as_json: bool) -> int:
+    """What is unsettled, and what it would cost to settle."""
+    if as_json:
+        print(json.dumps(rows))
+        return 0
+    for row in rows:
+        cost = (
+            "never measured, so its cost is not known"
+            if row["seconds"] is None
+            else f"about {_minutes(row['seconds'])}"
+        )
+        print(f"{row['slug']}: {row['verdict']}, {row['seeds']} seeds; {row['missing']} more take {cost}")
+        for claim in row["open"]:
+            print(f"    not shown: {claim}")
+    known = [row["seconds"] for row in rows if row["seconds"] is not None]
+    print(f"in all about {_minutes(sum(known))} on a machine like the one that measured them")
+    return 0
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _say(text: str) -> None:

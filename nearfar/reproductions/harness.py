@@ -1,108 +1,42 @@
-"""Claims, paired seeds, intervals, verdicts: how every reproduction is run and judged."""
+"""Paired seeds, kept as they finish, judged together: how every reproduction is run."""
 
 from __future__ import annotations
 
 import datetime
 import importlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from nearfar.common.files import atomic_write
-from nearfar.evaluation import paired_interval
+from nearfar.reproductions.claims import VERDICTS, Claim, Reproduction, Scores, overall, worst
+from nearfar.reproductions.records import Records
 from nearfar.runs.run import environment
 from nearfar.system import Entry
 
-Scores = Mapping[str, Mapping[str, float]]
-VERDICTS = ("holds", "not shown at this scale", "contradicted")
+__all__ = [
+    "CONFIDENCE",
+    "RESULTS",
+    "VERDICTS",
+    "Claim",
+    "Reproduction",
+    "Scores",
+    "load",
+    "overall",
+    "reproduce",
+    "worst",
+]
+
 RESULTS = Path(__file__).parent / "results"
 
-
-@dataclass(frozen=True)
-class Claim:
-    """ "``treatment`` beats ``baseline`` on ``metric`` by more than ``margin``", so that it can fail.
-
-    Args:
-        text: the claim in a sentence.
-        treatment, baseline: names of arms.
-        metric: a metric that both arms report.
-        better: whether higher or lower is better.
-        margin: by how much the treatment must be ahead, in the metric's unit; negative states "not worse than
-            by this much".
-        needs: the optional data that the metric is measured on, if any. Where it is not there the claim is left out.
-        role: ``main`` where the paper's abstract promises it over its baseline: these decide the verdict; ``ablation``
-            of a part; ``sanity``, such as beating the untrained encoder.
-    """
-
-    text: str
-    treatment: str
-    baseline: str
-    metric: str
-    better: str = "higher"
-    margin: float = 0.0
-    needs: str = ""
-    role: Literal["main", "ablation", "sanity"] = "main"
-
-    def applies(self, scores: list[Scores]) -> bool:
-        """Whether the data that the claim needs was there."""
-        return not self.needs or all(self.metric in s.get(self.treatment, {}) for s in scores)
-
-    def judge(self, scores: list[Scores]) -> dict[str, Any]:
-        """The paired difference over seeds (positive: the treatment is better), its 95% interval, the verdict."""
-        sign = 1.0 if self.better == "higher" else -1.0
-        treated = np.array([s[self.treatment][self.metric] for s in scores], dtype=np.float64)
-        control = np.array([s[self.baseline][self.metric] for s in scores], dtype=np.float64)
-        mean = low = high = float("nan")
-        if np.isfinite([treated, control]).all():
-            mean, low, high = paired_interval(sign * treated, sign * control)
-        if np.isnan(mean):
-            verdict = VERDICTS[1]
-        elif low > self.margin:
-            verdict = VERDICTS[0]
-        elif high < min(self.margin, 0.0):
-            verdict = VERDICTS[2]
-        else:
-            verdict = VERDICTS[1]
-        return {
-            "text": self.text,
-            "treatment": self.treatment,
-            "baseline": self.baseline,
-            "metric": self.metric,
-            "better": self.better,
-            "margin": self.margin,
-            "treatment_mean": float(treated.mean()),
-            "baseline_mean": float(control.mean()),
-            "difference": float(mean),
-            "low": float(low),
-            "high": float(high),
-            "verdict": verdict,
-            "summary": f"{treated.mean():.3f} against {control.mean():.3f}, "
-            f"ahead by {mean:+.3f} [{low:+.3f}, {high:+.3f}] over {len(scores)} seeds",
-        }
+CONFIDENCE = 0.975
+"""Of every interval. Two looks are planned, one with a reproduction's own number of seeds and one with more; each takes
+half of an error of 5%. A third look and later ones share it further: see :func:`confidence_after`."""
 
 
-@dataclass(frozen=True)
-class Reproduction:
-    """What a reproduction's module defines as ``REPRODUCTION``.
-
-    Args:
-        claims: every one is judged; the overall verdict is the worst of them.
-        run: one seed in, metrics of every arm out. Arms must differ in nothing but what the claim names.
-        seeds: number of paired seeds, at least 3.
-        setting: data, encoder, length and anything that differs from the paper, in a few sentences.
-        explanation: where the outcome needs one (a verdict other than *holds*), what is known of its cause.
-    """
-
-    claims: tuple[Claim, ...]
-    run: Callable[[int], Scores]
-    setting: str
-    seeds: int = 5
-    explanation: str = ""
+def confidence_after(looks: int) -> float:
+    """The confidence of the intervals of a result that has been judged with so many different numbers of seeds."""
+    return 1 - (1 - CONFIDENCE) * 2 / max(looks, 2)
 
 
 def load(system: Entry) -> Reproduction:
@@ -117,83 +51,91 @@ def load(system: Entry) -> Reproduction:
 
 
 def reproduce(
-    system: Entry, *, seeds: int | None = None, out: Path | None = None, say: Callable[[str], None] = print
+    system: Entry, *, seeds: int | None = None, out: Path, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Run a reproduction and judge it. With ``out`` the result is written to ``out/<slug>.json``."""
+    """Measure the seeds that are missing of a reproduction and judge it.
+
+    Every finished seed is kept at once in ``out/<slug>.json``; several processes with one folder share the seeds. Where
+    the reproduction's code or the row's settings have changed since, the result starts anew.
+    """
     reproduction = load(system)
     count = seeds or reproduction.seeds
-    started = time.perf_counter()
-    scores: list[Scores] = []
+    records = Records(out, system)
+    if records.outdated:
+        say(f"{system.slug}: {records.path} was measured with another setting; it starts anew")
     for seed in range(count):
-        scores.append({arm: dict(found) for arm, found in reproduction.run(seed).items()})
-        elapsed = time.perf_counter() - started
-        say(f"{system.slug}: seed {seed + 1} of {count} done, {elapsed:.0f} s so far")
-    claims = [claim.judge(scores) for claim in reproduction.claims if claim.applies(scores)]
-    result = {
-        "slug": system.slug,
-        "verdict": worst([claim["verdict"] for claim in claims]),
-        "claims": claims,
-        "setting": " ".join(reproduction.setting.split()),
-        "seeds": count,
-        "scores": scores,
-        "seconds": round(time.perf_counter() - started, 1),
-        "date": datetime.date.today().isoformat(),
-        "environment": environment(),
-    }
-    if out is not None:
-        with atomic_write(Path(out) / f"{system.slug}.json", "w") as file:
-            file.write(json.dumps(result, indent=1) + "\n")
+        if seed in records.seeds():
+            continue
+        with records.claim(seed) as mine:
+            if not mine or seed in records.seeds():
+                continue
+            started = time.perf_counter()
+            scores = {arm: dict(found) for arm, found in reproduction.run(seed).items()}
+            seconds = time.perf_counter() - started
+            with records.alone():
+                _keep(system, reproduction, records, seed, scores, seconds)
+            say(f"{system.slug}: seed {seed} done in {seconds:.0f} s, {len(records.seeds())} of {count} kept")
+    with records.alone():
+        found = records.read()
+        if found is None:
+            raise ValueError(f"another process is measuring every seed of {system.slug}; wait for it")
+        result = _judged(system, reproduction, found)
+        records.write(result)
     return result
 
 
-def worst(verdicts: list[str]) -> str:
-    """Contradicted if any is; otherwise not shown if any is; otherwise holds."""
-    return max(verdicts, key=VERDICTS.index)
+def _keep(
+    system: Entry, reproduction: Reproduction, records: Records, seed: int, scores: Scores, seconds: float
+) -> None:
+    """Add a finished seed to the file; it is judged when all are there, and until then as far as it goes."""
+    found = records.read() or {"records": [], "looks": []}
+    record = {
+        "seed": seed,
+        "scores": scores,
+        "seconds": round(seconds, 1),
+        "date": datetime.date.today().isoformat(),
+        "environment": environment(),
+    }
+    found["records"] = sorted([*found["records"], record], key=lambda each: each["seed"])
+    records.write(_judged(system, reproduction, found, look=False))
 
 
-def as_text(result: Mapping[str, Any]) -> str:
-    """A result for people."""
-    lines = [f"\n{result['slug']}: {result['verdict']}", f"  {result['setting']}"]
-    for claim in result["claims"]:
-        lines += [
-            f"  {claim['verdict']:<24} {claim['text']}",
-            f"  {'':<24} {claim['metric']}: {claim['summary']}",
-        ]
-    arms: dict[str, dict[str, list[float]]] = {}
-    for scores in result["scores"]:
-        for arm, found in scores.items():
-            for metric, value in found.items():
-                arms.setdefault(arm, {}).setdefault(metric, []).append(value)
-    for arm, metrics in arms.items():
-        text = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in metrics.items())
-        lines.append(f"    {arm}: {text}")
-    return "\n".join(lines)
+def _judged(system: Entry, reproduction: Reproduction, found: dict[str, Any], *, look: bool = True) -> dict[str, Any]:
+    """A result from the records of its seeds; ``look`` counts it as one of the looks that its confidence pays for."""
+    kept = found["records"]
+    looks = found.get("looks", [])
+    if look and len(kept) not in looks:
+        looks = [*looks, len(kept)]
+    confidence = confidence_after(len(looks))
+    scores = [record["scores"] for record in kept]
+    claims = [claim.judge(scores, confidence) for claim in reproduction.claims if claim.applies(scores)]
+    return {
+        "slug": system.slug,
+        "verdict": overall(claims),
+        "claims": claims,
+        "setting": " ".join(reproduction.setting.split()),
+        "seeds": len(kept),
+        "confidence": confidence,
+        "looks": looks,
+        "scores": scores,
+        "seconds": round(sum(record["seconds"] for record in kept), 1),
+        "date": kept[-1]["date"],
+        "environment": kept[-1]["environment"],
+        "records": kept,
+    }
 
 
-def page(measured: Sequence[tuple[Entry, Mapping[str, Any]]]) -> str:
-    """Results in Markdown: a table of verdicts, then every claim with its figures, setting and explanation."""
-    lines = ["| what | claims that hold | verdict |", "| --- | ---: | --- |"]
-    for what, result in measured:
-        holding = sum(claim["verdict"] == VERDICTS[0] for claim in result["claims"])
-        lines.append(f"| {what.name} | {holding} of {len(result['claims'])} | {result['verdict']} |")
-    for what, result in measured:
-        lines += ["", f"## {what.name}: {result['verdict']}", "", result["setting"], ""]
-        lines += [
-            "| claim | metric | treatment | baseline | ahead | verdict |",
-            "| --- | --- | ---: | ---: | --- | --- |",
-        ]
-        for claim in result["claims"]:
-            lines.append(
-                f"| {claim['text']} | {claim['metric']} | {claim['treatment_mean']:.3f} | {claim['baseline_mean']:.3f} "
-                f"| {claim['difference']:+.3f} [{claim['low']:+.3f}, {claim['high']:+.3f}] | {claim['verdict']} |"
-            )
-        explanation = " ".join(load(what).explanation.split())
-        if explanation:
-            lines += ["", explanation]
-        where = result["environment"]
-        lines += [
-            "",
-            f"{result['seeds']} seeds, {result['seconds']:.0f} s, nearfar {where['nearfar']}, torch {where['torch']}, "
-            f"{where['machine']}, {where['threads']} threads, {result['date']}.",
-        ]
-    return "\n".join(lines) + "\n"
+def plan(system: Entry, seeds: int) -> dict[str, Any]:
+    """What a system's claims still lack and what ``seeds`` would cost, from what its seeds took before."""
+    result = system.result
+    open_claims = [c["text"] for c in (result or {}).get("claims", []) if c["verdict"] == VERDICTS[1]]
+    each = result["seconds"] / max(result["seeds"], 1) if result else None
+    missing = max(seeds - (result["seeds"] if result else 0), 0)
+    return {
+        "slug": system.slug,
+        "verdict": system.verdict,
+        "open": open_claims,
+        "seeds": result["seeds"] if result else 0,
+        "missing": missing,
+        "seconds": None if each is None else round(each * missing),
+    }

@@ -8,10 +8,10 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from nearfar.runs.metrics import read_metrics
 from safetensors.torch import load_file
 
 from nearfar.evaluation import knn
+from nearfar.runs.metrics import read_metrics
 from nearfar.training import (
     CollapseWarning,
     Data,

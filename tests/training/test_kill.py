@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from nearfar.runs.checkpoints import checkpoint_path
 
+from nearfar.runs.checkpoints import checkpoint_path
 from nearfar.training import CheckpointError, SafeCheckpointIO, latest_checkpoint
 from tests.training.forked import Kill, launch
 from tests.training.kills import (

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from nearfar.runs.metrics import read_metrics
 from torch import Tensor, nn
 
 from nearfar import losses
@@ -23,6 +22,7 @@ from nearfar.losses.alignment.entropy import ESTIMATORS
 from nearfar.losses.contrast.adaptive import NEGATIVES
 from nearfar.losses.contrast.polyview import VARIANTS
 from nearfar.losses.engine import proxy, sharing, tiles
+from nearfar.runs.metrics import read_metrics
 from nearfar.training import Method, StepSampler, gather
 from tests.ranks import free_port, on_ranks
 

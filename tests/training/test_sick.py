@@ -11,11 +11,11 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.plugins import MixedPrecision
-from nearfar.runs.metrics import read_metrics
 from torch import Tensor
 
 from nearfar import workflow
 from nearfar.cli import main
+from nearfar.runs.metrics import read_metrics
 from nearfar.training import NonFiniteError, Optimization, Run, RunError, Training, fit, latest_checkpoint
 from nearfar.training.nonfinite import gradients_are_finite
 from tests.toy import Toy, VectorBatch, Vectors
