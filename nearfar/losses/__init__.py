@@ -3,7 +3,8 @@
 Embeddings are L2-normalised inside, the temperature divides the logits, half precision is computed in
 float32 (under autocast too) and float64 stays float64. Softmax-type losses never hold a large similarity
 matrix: it is made in tiles, exactly, and memory grows linearly with the batch. The tiled losses have first
-derivatives only; asking for a second one raises an error.
+derivatives only; asking for a second one, in whatever way, or for ``torch.func`` raises an error. The others have
+second derivatives too.
 
 A loss returns one scalar, or a dictionary of named terms whose sum is the loss. With several processes gather
 the embeddings first, then every process computes the loss of the whole batch; in a training step they share the

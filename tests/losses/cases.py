@@ -1,9 +1,9 @@
-"""Every loss as one case: how to call it, the slow version of the same call, and data for it."""
+"""Losses of embeddings, one row for each example: contrast, alignment and assignments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -15,35 +15,11 @@ from nearfar.losses.contrast.adaptive import NEGATIVES
 from nearfar.losses.contrast.polyview import VARIANTS
 from nearfar.losses.engine import proxy
 from tests.losses import reference, reference_views
+from tests.losses.registry import ROWS, WIDTH, Case, draw, total, value_and_gradients
 
-ROWS, WIDTH = 13, 12
+__all__ = ["CASES", "LABELS", "PLAIN", "ROWS", "SOFTMAX", "WIDTH", "Case", "close", "total", "value_and_gradients"]
+
 LABELS = torch.tensor([3, 3, -1, 7, 3, 7, 7, 0, 0, 3, 0, 7, 12])
-
-
-@dataclass
-class Case:
-    """A loss, its slow version and how many (N, D) inputs it takes, all of them rows that belong together."""
-
-    name: str
-    loss: Callable
-    slow: Callable
-    inputs: int
-    spare: int = 0
-
-    def __str__(self) -> str:
-        return self.name
-
-    def data(self, dtype: torch.dtype = torch.float32, noise: float = 1.0, seed: int = 0) -> list[Tensor]:
-        """Noisy copies of one matrix, then ``spare`` matrices of another length."""
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(rows: int) -> Tensor:
-            return torch.randn(rows, WIDTH, generator=generator, dtype=torch.float64)
-
-        shared = draw(ROWS)
-        tensors = [shared + noise * draw(ROWS) for _ in range(self.inputs)]
-        tensors += [draw(17) for _ in range(self.spare)]
-        return [t.to(dtype).requires_grad_() for t in tensors]
 
 
 def case(name: str, loss: Callable, slow: Callable, inputs: int, spare: int = 0, **options: object) -> Case:
@@ -120,20 +96,51 @@ PLAIN = [
 ]
 
 
-def total(value: Tensor | dict[str, Tensor]) -> Tensor:
-    """The loss as one scalar."""
-    if isinstance(value, dict):
-        value = torch.stack(list(value.values())).sum()
-    return value.mean()
-
-
-def value_and_gradients(loss: Callable, inputs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """The scalar loss and the gradient of every input, zeros where none arrives."""
-    value = total(loss(*inputs))
-    found = torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
-    return value.detach(), list(found)
-
-
 def close(a: Tensor, b: Tensor) -> None:
     """Equal up to float64 rounding."""
     torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def distributions(loss: Callable) -> Callable:
+    return lambda *rows: loss(*(x.softmax(1) for x in rows))
+
+
+def predicted_codes(loss: Callable) -> Callable:
+    codes = [draw(ROWS, WIDTH, seed=seed).softmax(1) for seed in (1, 2)]
+    return lambda *scores: loss(scores, codes, temperature=0.3)
+
+
+# Losses of other rows than embeddings, and measurements.
+OTHERS = [
+    case(
+        "rotational_equivariance",
+        losses.rotational_equivariance,
+        reference_views.rotational_equivariance,
+        2,
+        group_size=ROWS,
+    ),
+    Case(
+        "discrete_entropy", distributions(losses.discrete_entropy), distributions(reference_views.discrete_entropy), 1
+    ),
+    Case(
+        "discrete_reconstruction",
+        distributions(losses.discrete_reconstruction),
+        distributions(reference_views.discrete_reconstruction),
+        2,
+    ),
+    Case(
+        "bag_divergence",
+        lambda x, y: losses.bag_divergence(x, y.detach().softmax(1)),
+        lambda x, y: reference_views.bag_divergence(x, y.detach().softmax(1)),
+        2,
+    ),
+    Case(
+        "swapped_prediction",
+        predicted_codes(losses.swapped_prediction),
+        predicted_codes(reference_views.swapped_prediction),
+        3,
+    ),
+    case("sinkhorn", losses.sinkhorn, reference_views.sinkhorn, 1, epsilon=0.5),
+    case("relic_kl", losses.relic_kl, reference_views.relic_kl, 4, temperature=0.3),
+]
+CASES = (*(replace(case, tempered=True) for case in SOFTMAX), *PLAIN, *OTHERS)

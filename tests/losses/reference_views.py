@@ -8,7 +8,7 @@ import torch
 from scipy.special import iv
 from torch import Tensor
 
-from tests.losses.reference import cross_entropy, nt_xent, unit
+from tests.losses.reference import cross_entropy, nt_xent, relic, unit
 
 
 def poly_view(views, *, temperature, variant):
@@ -106,3 +106,51 @@ def vmf_entropy(z, *, kappa, estimator):
 def vmf_reconstruction(z1, z2, *, kappa):
     found = [-log_density_scale(z1.shape[1], kappa) - kappa * x @ y for x, y in zip(unit(z1), unit(z2), strict=True)]
     return sum(found) / len(z1)
+
+
+def rotational_equivariance(z1, z2, *, group_size):
+    x, y = unit(z1), unit(z2)
+    found = []
+    for first in range(0, len(x), group_size):
+        group = range(first, first + group_size)
+        gaps = [(x[i] @ x[j] - y[i] @ y[j]) ** 2 for i in group for j in group if i != j]
+        found.append(2 / group_size * sum(gaps))
+    return sum(found) / len(found)
+
+
+def discrete_entropy(p):
+    mean = sum(p) / len(p)
+    return -sum(share * torch.log(share + 1e-7) for share in mean)
+
+
+def discrete_reconstruction(p1, p2):
+    each = [-(a * torch.log(b + 1e-7)).sum() - (b * torch.log(a + 1e-7)).sum() for a, b in zip(p1, p2, strict=True)]
+    return sum(each) / len(each) / 2
+
+
+def bag_divergence(logits, bags):
+    each = [(b * (b.log() - x.log_softmax(0))).sum() for x, b in zip(logits, bags, strict=True)]
+    return sum(each) / len(each)
+
+
+def swapped_prediction(scores, codes, *, temperature):
+    found = []
+    for a, code in enumerate(codes):
+        for v, score in enumerate(scores):
+            if v != a:
+                rows = [-(q * (x / temperature).log_softmax(0)).sum() for q, x in zip(code, score, strict=True)]
+                found.append(sum(rows) / len(rows))
+    return sum(found) / len(found)
+
+
+def sinkhorn(scores, *, epsilon, iterations=3):
+    q = torch.exp(scores.detach() / epsilon)
+    for _ in range(iterations):
+        q = torch.stack([column / column.sum() for column in q.t()], 1)
+        q = torch.stack([row / row.sum() for row in q])
+    return q
+
+
+def relic_kl(o1, o2, t1, t2, *, temperature):
+    with torch.no_grad():
+        return relic(o1, o2, t1, t2, temperature=temperature, alpha=1.0)["invariance"] / 2

@@ -113,13 +113,6 @@ def test_second_backward_over_a_kept_graph_is_the_same(rows: list[Tensor]) -> No
             assert all(map(torch.equal, first, torch.autograd.grad(value, (a, b))))
 
 
-def test_double_backward_is_refused(rows: list[Tensor]) -> None:
-    a, b = (x.requires_grad_() for x in rows[:2])
-    (gradient,) = torch.autograd.grad(losses.nt_xent(a, b, temperature=TAU), a, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
-
-
 # Identities
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from nearfar.losses.engine import tiles
+from nearfar.losses.engine.once import refuse_transforms
 from nearfar.losses.engine.tiles import spans
 
 BLOCK_ENTRIES = {"cpu": 1 << 19, "accelerator": 1 << 24}
@@ -29,6 +30,7 @@ def in_row_blocks(block: Callable[[Tensor, Tensor, int], Tensor], left: Tensor, 
     n, m = len(left), len(right)
     if n * m <= tiles.SINGLE_TILE_ENTRIES:
         return block(left, right, 0)
+    refuse_transforms()
     kind = "cpu" if left.device.type == "cpu" else "accelerator"
     rows = spans(0, n, max(1, BLOCK_ENTRIES[kind] // m))
     parts = [

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from nearfar.losses.engine import triton
+from nearfar.losses.engine.once import OnceDifferentiable, first_derivative
 from nearfar.losses.engine.sharing import Ranks, shared
 from nearfar.losses.engine.threads import share, total, worker_count
 from nearfar.losses.engine.tiles import LN2, ExpSums, Grid, masked_tile, row_weights, two_sided_weights
@@ -76,7 +76,7 @@ def same_thing(rows: int, views: int) -> tuple[int, ...]:
     return tuple(range(-(rows - rows // views), rows, rows // views))
 
 
-class _CrossLogSumExp(torch.autograd.Function):
+class _CrossLogSumExp(OnceDifferentiable):
     @staticmethod
     def forward(
         ctx: Any,
@@ -117,7 +117,7 @@ class _CrossLogSumExp(torch.autograd.Function):
         return row_lse, col_lse
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         left, right, kept, row_total, row_shift, col_total, col_shift = ctx.saved_tensors
         want_left, want_right = ctx.needs_input_grad[:2]
@@ -156,7 +156,7 @@ class _CrossLogSumExp(torch.autograd.Function):
         return grad_left, total(rights) if want_right else None, None, None, None, None
 
 
-class _SelfLogSumExp(torch.autograd.Function):
+class _SelfLogSumExp(OnceDifferentiable):
     @staticmethod
     def forward(ctx: Any, y: Tensor, shifts: tuple[int, ...], bounded: bool, ranks: Ranks | None) -> Tensor:
         grid = Grid(len(y), len(y), y, ranks)
@@ -184,7 +184,7 @@ class _SelfLogSumExp(torch.autograd.Function):
         return lse
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         y, kept, sums, shift = ctx.saved_tensors
         grid = Grid(len(y), len(y), y, ctx.ranks)

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from nearfar.losses.engine.once import OnceDifferentiable, first_derivative
 from nearfar.losses.engine.sharing import Ranks, shared
 from nearfar.losses.engine.threads import share, worker_count
 from nearfar.losses.engine.tiles import LN2, spans
@@ -76,7 +76,7 @@ def _log_softmax(logits: Tensor, probs: Tensor, start: int) -> tuple[Tensor, Ten
     return nll, others / total
 
 
-class _ProxyPair(torch.autograd.Function):
+class _ProxyPair(OnceDifferentiable):
     @staticmethod
     def forward(
         ctx: Any,
@@ -112,7 +112,7 @@ class _ProxyPair(torch.autograd.Function):
         return nll_a, nll_b, kl_ab, kl_ba
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(
         ctx: Any, g_nll_a: Tensor, g_nll_b: Tensor, g_kl_ab: Tensor, g_kl_ba: Tensor
     ) -> tuple[Tensor | None, ...]:

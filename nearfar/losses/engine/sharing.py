@@ -152,7 +152,7 @@ class _SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return ctx.ranks.sum(grad)[0], None
+        return sum_over_ranks(grad, ctx.ranks), None  # a sum again, so that second derivatives are right
 
 
 @torch.no_grad()

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from nearfar.losses.engine.once import OnceDifferentiable, first_derivative
 from nearfar.losses.engine.sharing import Ranks, shared
 from nearfar.losses.engine.threads import share, total, worker_count
 from nearfar.losses.engine.tiles import LOG2E, Grid, masked_tile
@@ -18,7 +18,7 @@ def softplus_row_sums(left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
     return _SoftplusRowSums.apply(left, right, bias, shared("softplus", left, right, bias))
 
 
-class _SoftplusRowSums(torch.autograd.Function):
+class _SoftplusRowSums(OnceDifferentiable):
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, bias: Tensor, ranks: Ranks | None) -> Tensor:
         grid = Grid(len(left), len(right), left, ranks)
@@ -43,7 +43,7 @@ class _SoftplusRowSums(torch.autograd.Function):
         return ranks.sum(sums)[0] if ranks else sums
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         left, right, bias, *kept = ctx.saved_tensors
         want_left, want_right, want_bias = ctx.needs_input_grad[:3]

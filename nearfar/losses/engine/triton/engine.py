@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from nearfar.losses.engine.once import OnceDifferentiable, first_derivative
 from nearfar.losses.engine.sharing import Ranks
 from nearfar.losses.engine.tiles import LN2, ExpSums
 from nearfar.losses.engine.triton.kernels import row_gradient_kernel, row_sums_kernel
@@ -103,7 +103,7 @@ def _part(rows: int, ranks: Ranks | None) -> slice:
     return ranks.span(rows) if ranks else slice(0, rows)
 
 
-class CrossLogSumExp(torch.autograd.Function):
+class CrossLogSumExp(OnceDifferentiable):
     """Row, and if asked column, log-sum-exp of ``left @ right.T`` in base two, in natural logarithms."""
 
     @staticmethod
@@ -124,16 +124,16 @@ class CrossLogSumExp(torch.autograd.Function):
         ctx.shifts, ctx.ranks = shifts, ranks
         row_lse = rows.log()
         if cols is None:
-            ctx.save_for_backward(*a, *b, *rows.saved(), None, None)
+            ctx.save_for_backward(*a, *b, *rows.saved(), None, None, left, right)
             return row_lse
         col_lse = cols.log()
-        ctx.save_for_backward(*a, *b, *rows.saved(), *cols.saved())
+        ctx.save_for_backward(*a, *b, *rows.saved(), *cols.saved(), left, right)
         return row_lse, col_lse
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        a_rows, a_scale, b_rows, b_scale, row_total, row_shift, col_total, col_shift = ctx.saved_tensors
+        a_rows, a_scale, b_rows, b_scale, row_total, row_shift, col_total, col_shift, *_ = ctx.saved_tensors
         a, b = Operand(a_rows, a_scale), Operand(b_rows, b_scale)
         if ctx.ranks is not None:
             grads = tuple(ctx.ranks.sum(*grads))
@@ -147,7 +147,7 @@ class CrossLogSumExp(torch.autograd.Function):
         return left, right, None, None, None, None
 
 
-class SelfLogSumExp(torch.autograd.Function):
+class SelfLogSumExp(OnceDifferentiable):
     """Row log-sum-exp of ``y @ y.T`` without the diagonals that are left out, in natural logarithms."""
 
     @staticmethod
@@ -158,13 +158,13 @@ class SelfLogSumExp(torch.autograd.Function):
         if ranks is not None:
             sums.merge_ranks(ranks)
         lse = sums.log()
-        ctx.save_for_backward(*a, *sums.saved())
+        ctx.save_for_backward(*a, *sums.saved(), y)
         return lse
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        rows, scale, total, shift = ctx.saved_tensors
+        rows, scale, total, shift, _ = ctx.saved_tensors
         if ctx.ranks is not None:
             (grad,) = ctx.ranks.sum(grad)
         a, side = Operand(rows, scale), (grad / total * LN2, shift)
