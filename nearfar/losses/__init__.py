@@ -15,13 +15,15 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.alignment`, positives without negatives: regression, statistics of dimensions, entropy;
 :mod:`nearfar.losses.clustering`, assignments to clusters and words;
 :mod:`nearfar.losses.dense`, maps: cells, pixels, patches, regions;
-:mod:`nearfar.losses.reconstruction`, what is hidden, predicted.
+:mod:`nearfar.losses.reconstruction`, what is hidden, predicted;
+:mod:`nearfar.losses.decoding`, scores of the next word from several looks at it.
 """
 
-from nearfar.losses import alignment, clustering, contrast, dense, reconstruction
+from nearfar.losses import alignment, clustering, contrast, decoding, dense, reconstruction
 from nearfar.losses.alignment import *  # noqa: F403
 from nearfar.losses.clustering import *  # noqa: F403
 from nearfar.losses.contrast import *  # noqa: F403
+from nearfar.losses.decoding import *  # noqa: F403
 from nearfar.losses.dense import *  # noqa: F403
 from nearfar.losses.reconstruction import *  # noqa: F403
 
@@ -31,3 +33,4 @@ __all__ += alignment.__all__
 __all__ += clustering.__all__
 __all__ += dense.__all__
 __all__ += reconstruction.__all__
+__all__ += decoding.__all__
