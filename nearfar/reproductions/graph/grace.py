@@ -38,7 +38,7 @@ REPRODUCTION = Reproduction(
     settings for Cora: widths 256 and 128, temperature 0.4, 200 steps, Adam 5e-4. Probe: one-vs-rest logistic
     regression on a random tenth of the nodes, three divisions per seed.""",
     claims=(
-        Claim("GRACE beats the untrained network", "grace", "untrained", "probe 10% labels"),
+        Claim("GRACE beats the untrained network", "grace", "untrained", "probe 10% labels", role="sanity"),
         Claim("GRACE beats raw features", "grace", "raw features", "probe 10% labels"),
         Claim(
             "GRACE beats the untrained network by more than 3 points",
@@ -46,6 +46,7 @@ REPRODUCTION = Reproduction(
             "untrained",
             "probe 10% labels",
             margin=0.03,
+            role="sanity",
         ),
     ),
 )

@@ -83,6 +83,7 @@ REPRODUCTION = Reproduction(
             "clip",
             "untrained",
             "zero-shot seen combinations",
+            role="sanity",
         ),
         Claim(
             "CLIP finds the right caption more than 10 times as often as chance (0.5%)",
@@ -90,6 +91,7 @@ REPRODUCTION = Reproduction(
             "untrained",
             "R@1 image to text gallery",
             margin=0.05,
+            role="sanity",
         ),
     ),
 )

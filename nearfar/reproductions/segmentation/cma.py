@@ -72,6 +72,13 @@ REPRODUCTION = Reproduction(
     claims=(
         Claim("CMA segments rain better than its source model", "cma", "source", "miou rain"),
         Claim("CMA segments rain better than self-training alone", "cma", "self-training", "miou rain"),
-        Claim("the contrast hides the condition", "cma", "self-training", "condition told", better="lower"),
+        Claim(
+            "the contrast hides the condition",
+            "cma",
+            "self-training",
+            "condition told",
+            better="lower",
+            role="ablation",
+        ),
     ),
 )

@@ -65,7 +65,9 @@ REPRODUCTION = Reproduction(
     figure to use on a road. The paper starts from ImageNet's weights and a rendered game.""",
     claims=(
         Claim("it adapts to unlabelled weather", "dacs", "source only", "miou target"),
-        Claim("unlabelled weathers are segmented more alike", "dacs", "source only", "agreement target"),
+        Claim(
+            "unlabelled weathers are segmented more alike", "dacs", "source only", "agreement target", role="ablation"
+        ),
         Claim(
             "it adapts drawn streets to unlabelled photographs", "dacs", "source only", "miou photographs", needs=CAMVID
         ),

@@ -34,8 +34,16 @@ REPRODUCTION = Reproduction(
     trains for 200 epochs.""",
     claims=(
         Claim("DenseCL beats MoCo on pixels", "densecl", "moco", "pixel miou test"),
-        Claim("DenseCL beats its untrained encoder on pixels", "densecl", "untrained", "pixel miou test"),
-        Claim("cells are matched better than by the untrained encoder", "densecl", "untrained", "matched test"),
-        Claim("cells are matched better than by MoCo", "densecl", "moco", "matched test"),
+        Claim(
+            "DenseCL beats its untrained encoder on pixels", "densecl", "untrained", "pixel miou test", role="sanity"
+        ),
+        Claim(
+            "cells are matched better than by the untrained encoder",
+            "densecl",
+            "untrained",
+            "matched test",
+            role="sanity",
+        ),
+        Claim("cells are matched better than by MoCo", "densecl", "moco", "matched test", role="ablation"),
     ),
 )

@@ -52,6 +52,7 @@ REPRODUCTION = Reproduction(
             "dense negatives",
             "pooled negatives",
             "presence map test",
+            role="ablation",
         ),
         Claim("dense negatives beat SimCLR on pixels", "dense negatives", "simclr", "pixel miou test"),
         Claim(
@@ -59,6 +60,7 @@ REPRODUCTION = Reproduction(
             "dense negatives, matched by place",
             "simclr",
             "pixel miou test",
+            role="ablation",
         ),
     ),
 )

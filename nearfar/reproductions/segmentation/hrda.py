@@ -98,6 +98,6 @@ REPRODUCTION = Reproduction(
     claims=(
         Claim("it segments thin things better than low resolution", "hrda", "low resolution", "thin iou target"),
         Claim("it segments everything better than small windows", "hrda", "small windows", "miou target"),
-        Claim("so on the labelled domain", "hrda", "low resolution", "thin iou source"),
+        Claim("so on the labelled domain", "hrda", "low resolution", "thin iou source", role="sanity"),
     ),
 )

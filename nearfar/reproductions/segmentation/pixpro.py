@@ -36,8 +36,8 @@ REPRODUCTION = Reproduction(
     trains for 100 epochs of ImageNet and more.""",
     claims=(
         Claim("PixPro beats agreement of whole images on pixels", "pixpro", "images alone", "pixel miou test"),
-        Claim("PixPro beats its untrained encoder on pixels", "pixpro", "untrained", "pixel miou test"),
-        Claim("so does PixContrast", "pixcontrast", "images alone", "pixel miou test"),
-        Claim("PixPro beats PixContrast on pixels", "pixpro", "pixcontrast", "pixel miou test"),
+        Claim("PixPro beats its untrained encoder on pixels", "pixpro", "untrained", "pixel miou test", role="sanity"),
+        Claim("so does PixContrast", "pixcontrast", "images alone", "pixel miou test", role="ablation"),
+        Claim("PixPro beats PixContrast on pixels", "pixpro", "pixcontrast", "pixel miou test", role="ablation"),
     ),
 )

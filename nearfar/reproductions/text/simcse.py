@@ -34,7 +34,7 @@ REPRODUCTION = Reproduction(
     claims=(
         Claim("SimCSE is more uniform than its untrained encoder", "simcse", "untrained", "uniformity", "lower"),
         Claim("SimCSE beats its untrained encoder on similarity", "simcse", "untrained", "sts test"),
-        Claim("SimCSE beats its untrained encoder on intents", "simcse", "untrained", "1-nn test"),
+        Claim("SimCSE beats its untrained encoder on intents", "simcse", "untrained", "1-nn test", role="sanity"),
         Claim("supervision beats none on similarity", "supervised simcse", "simcse", "sts test"),
     ),
 )

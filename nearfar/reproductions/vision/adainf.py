@@ -51,7 +51,7 @@ REPRODUCTION = Reproduction(
     weaker views cost every arm about 0.05, so its second half, which rests on a generator that has seen more than
     the training images do, is not met by this one.""",
     claims=(
-        Claim("AdaInf beats its untrained encoder", "adainf, weak views", "untrained", METRIC),
+        Claim("AdaInf beats its untrained encoder", "adainf, weak views", "untrained", METRIC, role="sanity"),
         Claim(
             "AdaInf beats training on real images alone",
             "adainf, weak views",
@@ -69,6 +69,7 @@ REPRODUCTION = Reproduction(
             "inflated, weak views",
             "real only, weak views",
             "gain of weak views",
+            role="ablation",
         ),
     ),
 )

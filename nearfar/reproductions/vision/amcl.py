@@ -55,10 +55,17 @@ REPRODUCTION = Reproduction(
     negative of 255 as the only one the encoder does not learn in 500 steps (0.25): on small pictures of ten classes
     it is likely to show the same digit.""",
     claims=(
-        Claim("AMCL beats its untrained encoder", "amcl", "untrained", "knn seen styles"),
+        Claim("AMCL beats its untrained encoder", "amcl", "untrained", "knn seen styles", role="sanity"),
         Claim("AMCL beats SimCLR", "amcl", "simclr", "knn seen styles"),
-        Claim("three heads beat one", "amcl", "one head", "knn seen styles"),
-        Claim("own temperatures beat one for all", "amcl", "one temperature", "knn seen styles"),
-        Claim("positives and negatives overlap less than with SimCLR", "amcl", "simclr", "overlap", better="lower"),
+        Claim("three heads beat one", "amcl", "one head", "knn seen styles", role="ablation"),
+        Claim("own temperatures beat one for all", "amcl", "one temperature", "knn seen styles", role="ablation"),
+        Claim(
+            "positives and negatives overlap less than with SimCLR",
+            "amcl",
+            "simclr",
+            "overlap",
+            better="lower",
+            role="ablation",
+        ),
     ),
 )

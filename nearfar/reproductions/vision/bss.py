@@ -88,14 +88,23 @@ REPRODUCTION = Reproduction(
     so the interval is wide. A style drawn for each image does as well here; the difference that the paper reports
     between the two needs domains that classes depend on, and these digits have every class in every domain.""",
     claims=(
-        Claim("BSS beats its untrained encoder on the unseen domain", "bss", "untrained", "linear unseen domain"),
+        Claim(
+            "BSS beats its untrained encoder on the unseen domain",
+            "bss",
+            "untrained",
+            "linear unseen domain",
+            role="sanity",
+        ),
         Claim("BSS beats SimCLR on the unseen domain", "bss", "simclr", "linear unseen domain"),
         Claim(
             "one style in a view beats a style for each image on the unseen domain",
             "bss",
             "a style for each image",
             "linear unseen domain",
+            role="ablation",
         ),
-        Claim("less of the domain is left than by SimCLR", "bss", "simclr", "domain told", better="lower"),
+        Claim(
+            "less of the domain is left than by SimCLR", "bss", "simclr", "domain told", better="lower", role="ablation"
+        ),
     ),
 )

@@ -39,19 +39,23 @@ REPRODUCTION = Reproduction(
     One arm has no predictor, one lets gradients flow into the target side (and has no momentum copy).""",
     claims=(
         Claim("BYOL beats its untrained encoder", "byol", "untrained", "knn seen styles"),
-        Claim("without the predictor it learns less", "byol", "no predictor", "knn seen styles"),
-        Claim("without the stop-gradient it learns less", "byol", "no stop-gradient", "knn seen styles"),
+        Claim("without the predictor it learns less", "byol", "no predictor", "knn seen styles", role="ablation"),
+        Claim(
+            "without the stop-gradient it learns less", "byol", "no stop-gradient", "knn seen styles", role="ablation"
+        ),
         Claim(
             "without the predictor the representation loses dimensions",
             "byol",
             "no predictor",
             "effective_rank",
+            role="ablation",
         ),
         Claim(
             "without the stop-gradient the representation loses dimensions",
             "byol",
             "no stop-gradient",
             "effective_rank",
+            role="ablation",
         ),
     ),
 )

@@ -53,8 +53,8 @@ REPRODUCTION = Reproduction(
     weighs negatives by a softmax of their similarity, and with five views it is as good here, in a long tail too:
     the difference lies within the seeds' spread. Neither temperature nor the two kernels' scales were tuned.""",
     claims=(
-        Claim("CACR beats its untrained encoder", "cacr", "untrained", "linear seen styles"),
-        Claim("weights by distance beat equal weights", "cacr", "equal weights", "linear seen styles"),
+        Claim("CACR beats its untrained encoder", "cacr", "untrained", "linear seen styles", role="sanity"),
+        Claim("weights by distance beat equal weights", "cacr", "equal weights", "linear seen styles", role="ablation"),
         Claim("CACR beats SimCLR's loss of every two views", "cacr", "nt-xent", "linear seen styles"),
     ),
 )

@@ -92,7 +92,7 @@ REPRODUCTION = Reproduction(
     training digits held apart the residual is 0.191 without the term, 0.196 with the released weight, 0.192 with
     ten and 0.187 with a hundred times as much.""",
     claims=(
-        Claim("CARE beats its untrained encoder", "care", "untrained", "linear"),
+        Claim("CARE beats its untrained encoder", "care", "untrained", "linear", role="sanity"),
         Claim("augmentations act more like rotations", "care", "no equivariance", "rotation residual", better="lower"),
         Claim("more of the hue is left in the representation", "care", "no equivariance", "hue R2"),
         Claim("it is as accurate as SimCLR at equal cost, up to 0.02", "care", "simclr", "linear", margin=-0.02),

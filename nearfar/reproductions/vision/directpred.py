@@ -102,21 +102,33 @@ REPRODUCTION = Reproduction(
     The theory's arms are its differential equations for linear networks of 12 dimensions, followed by Euler's method.
     """,
     claims=(
-        Claim("DirectPred beats its untrained encoder", "directpred", "untrained", "knn seen styles"),
+        Claim("DirectPred beats its untrained encoder", "directpred", "untrained", "knn seen styles", role="sanity"),
         Claim(
             "DirectPred beats a trained linear predictor", "directpred", "trained linear predictor", "knn seen styles"
         ),
         Claim(
-            "DirectCopy beats a trained linear predictor", "directcopy", "trained linear predictor", "knn seen styles"
+            "DirectCopy beats a trained linear predictor",
+            "directcopy",
+            "trained linear predictor",
+            "knn seen styles",
+            role="ablation",
         ),
         Claim("a trained predictor aligns with the features' correlation", "theory", "theory, before", "alignment"),
-        Claim("without the predictor the weights collapse", "theory", "theory, no predictor", "weights", margin=1.0),
+        Claim(
+            "without the predictor the weights collapse",
+            "theory",
+            "theory, no predictor",
+            "weights",
+            margin=1.0,
+            role="ablation",
+        ),
         Claim(
             "without the stop-gradient the weights collapse",
             "theory",
             "theory, no stop-gradient",
             "weights",
             margin=1.0,
+            role="ablation",
         ),
     ),
 )

@@ -48,7 +48,7 @@ REPRODUCTION = Reproduction(
     against ER's 0.95), so that there is little to lose without momentum (nothing for two seeds, 0.07 for the
     third); in small batches ER loses less for every seed, by unequal amounts.""",
     claims=(
-        Claim("ER beats its untrained encoder", f"er, {SLOW}", "untrained", METRIC),
+        Claim("ER beats its untrained encoder", f"er, {SLOW}", "untrained", METRIC, role="sanity"),
         Claim("without momentum ER loses less than BYOL", f"er, {FAST}", f"byol, {FAST}", "knn lost", better="lower"),
         Claim("in small batches ER loses less than BYOL", f"er, {SMALL}", f"byol, {SMALL}", "knn lost", better="lower"),
         Claim("without momentum ER is better than BYOL", f"er, {FAST}", f"byol, {FAST}", METRIC),

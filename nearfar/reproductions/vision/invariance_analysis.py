@@ -68,6 +68,12 @@ REPRODUCTION = Reproduction(
             "viewpoint",
         ),
         Claim("pairs from video know the shapes better", "video pairs", "pairs of one frame", "knn test"),
-        Claim("MoCo on pairs from video beats its untrained encoder", "video pairs", "untrained", "knn test"),
+        Claim(
+            "MoCo on pairs from video beats its untrained encoder",
+            "video pairs",
+            "untrained",
+            "knn test",
+            role="sanity",
+        ),
     ),
 )

@@ -64,7 +64,7 @@ REPRODUCTION = Reproduction(
     the price of equivariance cannot be measured.""",
     claims=(
         Claim("told the action, the predictor applies it to latents", "told, depth 4", "not told, depth 4", "mrr"),
-        Claim("training makes it one", "told, depth 4", "untrained", "mrr"),
+        Claim("training makes it one", "told, depth 4", "untrained", "mrr", role="sanity"),
         Claim("a deeper predictor is the better world model", "told, depth 4", "told, depth 2", "mrr"),
         Claim("the encoder keeps more of the hue when told", "told, depth 4", "not told, depth 4", "hue R2"),
         Claim("not told, the encoder is better for classes", "not told, depth 4", "told, depth 4", "linear test"),

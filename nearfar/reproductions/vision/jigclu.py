@@ -38,9 +38,11 @@ REPRODUCTION = Reproduction(
     pixels of which padding and the neighbours' strokes are a large part, where the paper's quarter has 112 by 112;
     and it saw half as many steps. The paper claims the same accuracy for half the cost, at 200 epochs of ImageNet.""",
     claims=(
-        Claim("JigClu beats its untrained encoder", "jigclu", "untrained", "linear seen styles"),
-        Claim("both tasks beat the location alone", "jigclu", "location only", "linear seen styles"),
-        Claim("both tasks beat the clustering alone", "jigclu", "clustering only", "linear seen styles"),
+        Claim("JigClu beats its untrained encoder", "jigclu", "untrained", "linear seen styles", role="sanity"),
+        Claim("both tasks beat the location alone", "jigclu", "location only", "linear seen styles", role="ablation"),
+        Claim(
+            "both tasks beat the clustering alone", "jigclu", "clustering only", "linear seen styles", role="ablation"
+        ),
         Claim(
             "for as many pixels it is as accurate as SimCLR, up to 0.02",
             "jigclu",

@@ -144,6 +144,7 @@ REPRODUCTION = Reproduction(
             "normalised pixels",
             "from scratch",
             "linear test",
+            role="sanity",
         ),
         Claim(
             "it draws hidden patches better than the colour of the nearest seen ones",
@@ -151,6 +152,7 @@ REPRODUCTION = Reproduction(
             "colour of the nearest seen patches",
             "error of hidden pixels",
             better="lower",
+            role="sanity",
         ),
         Claim(
             "it draws hidden patches better than the picture's seen colour",
@@ -158,6 +160,7 @@ REPRODUCTION = Reproduction(
             "colour of the seen patches",
             "error of hidden pixels",
             better="lower",
+            role="sanity",
         ),
     ),
 )

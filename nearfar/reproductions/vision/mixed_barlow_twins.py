@@ -43,7 +43,9 @@ REPRODUCTION = Reproduction(
     better at the end than after a quarter of the steps. With 600 passes over the images, strong random views and a
     small net there is nothing to prevent; the paper trains ResNets for 1,000 epochs and sees the decline there.""",
     claims=(
-        Claim("Mixed Barlow Twins beats its untrained encoder", "mixed", "untrained", "linear seen styles"),
+        Claim(
+            "Mixed Barlow Twins beats its untrained encoder", "mixed", "untrained", "linear seen styles", role="sanity"
+        ),
         Claim("with mixtures a long training on few images gives more", "mixed", "barlow twins", "linear seen styles"),
         Claim("the same for nearest neighbours", "mixed", "barlow twins", "knn seen styles"),
     ),

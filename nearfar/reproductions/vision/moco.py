@@ -49,13 +49,19 @@ REPRODUCTION = Reproduction(
     holds older keys of the query itself. The paper's setting has a million images and a queue of a twentieth
     of them. Momentum 0 varies so much between seeds that three do not settle it.""",
     claims=(
-        Claim("MoCo beats its untrained encoder", "queue of 256", "untrained", "knn seen styles"),
+        Claim("MoCo beats its untrained encoder", "queue of 256", "untrained", "knn seen styles", role="sanity"),
         Claim(
             "the queue beats in-batch negatives at batch 32",
             "queue of 256",
             "in-batch negatives",
             "knn seen styles",
         ),
-        Claim("a slowly moving key encoder beats momentum 0", "queue of 256", "momentum 0", "knn seen styles"),
+        Claim(
+            "a slowly moving key encoder beats momentum 0",
+            "queue of 256",
+            "momentum 0",
+            "knn seen styles",
+            role="ablation",
+        ),
     ),
 )

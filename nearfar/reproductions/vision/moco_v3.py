@@ -45,9 +45,9 @@ REPRODUCTION = Reproduction(
     explanation="""It learns, level with SimCLR. What the predictor and the momentum encoder add is about a point of
     accuracy in the paper's long runs on ImageNet; with 1,297 digits, none.""",
     claims=(
-        Claim("MoCo v3 beats its untrained encoder", "moco v3", "untrained", "knn seen styles"),
-        Claim("the predictor helps", "moco v3", "no predictor", "linear seen styles"),
-        Claim("a slowly moving target helps", "moco v3", "momentum 0", "linear seen styles"),
+        Claim("MoCo v3 beats its untrained encoder", "moco v3", "untrained", "knn seen styles", role="sanity"),
+        Claim("the predictor helps", "moco v3", "no predictor", "linear seen styles", role="ablation"),
+        Claim("a slowly moving target helps", "moco v3", "momentum 0", "linear seen styles", role="ablation"),
         Claim("it is as accurate as SimCLR, up to 0.02", "moco v3", "simclr", "linear seen styles", margin=-0.02),
     ),
 )

@@ -64,10 +64,10 @@ REPRODUCTION = Reproduction(
     and MoCo compares pictures from the first step on. The paper compares 200 epochs of ImageNet. The maximum and the
     average over the 16 positions of so small a map differ by less than the seeds do.""",
     claims=(
-        Claim("OBoW beats its untrained encoder", "obow", "untrained", METRIC),
+        Claim("OBoW beats its untrained encoder", "obow", "untrained", METRIC, role="sanity"),
         Claim("at equal steps OBoW beats MoCo v2", "obow", "moco", METRIC),
-        Claim("the maximum over positions beats the average", "obow", "average pool", METRIC),
-        Claim("words that follow the teacher beat frozen ones", "obow", "frozen words", METRIC),
-        Claim("a batch uses many words", "obow", "one word", "words in use", margin=9.0),
+        Claim("the maximum over positions beats the average", "obow", "average pool", METRIC, role="ablation"),
+        Claim("words that follow the teacher beat frozen ones", "obow", "frozen words", METRIC, role="ablation"),
+        Claim("a batch uses many words", "obow", "one word", "words in use", margin=9.0, role="sanity"),
     ),
 )

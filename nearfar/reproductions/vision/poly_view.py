@@ -41,7 +41,13 @@ REPRODUCTION = Reproduction(
     geometric mean over all views is ahead of comparing them two by two by less than the seeds differ; both are near
     0.975, where a probe on this handwriting ends.""",
     claims=(
-        Claim("Poly-View beats its untrained encoder", "4 views, geometric", "untrained", "linear seen styles"),
+        Claim(
+            "Poly-View beats its untrained encoder",
+            "4 views, geometric",
+            "untrained",
+            "linear seen styles",
+            role="sanity",
+        ),
         Claim("four views of 64 images beat two of 128", "4 views, geometric", "2 views", "linear seen styles"),
         Claim("the same with sufficient statistics", "4 views, sufficient statistics", "2 views", "linear seen styles"),
         Claim(
@@ -49,6 +55,7 @@ REPRODUCTION = Reproduction(
             "4 views, geometric",
             "4 views, multi-crop",
             "linear seen styles",
+            role="ablation",
         ),
     ),
 )

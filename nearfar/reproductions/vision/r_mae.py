@@ -120,12 +120,13 @@ REPRODUCTION = Reproduction(
     claims=(
         Claim("R-MAE's patches tell things from the ground better than MAE's", "r-mae", "mae", "miou things"),
         Claim("R-MAE's patches tell shapes apart better than MAE's", "r-mae", "mae", "miou shapes"),
-        Claim("R-MAE beats its untrained encoder", "r-mae", "untrained", "miou things"),
+        Claim("R-MAE beats its untrained encoder", "r-mae", "untrained", "miou things", role="sanity"),
         Claim(
             "it knows where regions go on better than copying the nearest seen pixel does",
             "r-mae",
             "nearest seen pixel",
             "iou of hidden regions",
+            role="sanity",
         ),
     ),
 )

@@ -128,19 +128,43 @@ REPRODUCTION = Reproduction(
     never seen are not reached by views that change colour and crop; all arms read PACS's fourth domain at 0.31 to
     0.33, and none was trained for more than 500 steps on it.""",
     claims=(
-        Claim("ReLIC beats its untrained encoder under style shift", "relic alpha=1", "untrained", "seen styles"),
+        Claim(
+            "ReLIC beats its untrained encoder under style shift",
+            "relic alpha=1",
+            "untrained",
+            "seen styles",
+            role="sanity",
+        ),
         Claim(
             "the invariance penalty lowers the KL between proxy predictions",
             "relic alpha=5",
             "relic alpha=0",
             "proxy KL",
             better="lower",
+            role="ablation",
         ),
         Claim(
-            "the invariance penalty raises accuracy under style shift", "relic alpha=5", "relic alpha=0", "seen styles"
+            "the invariance penalty raises accuracy under style shift",
+            "relic alpha=5",
+            "relic alpha=0",
+            "seen styles",
+            role="ablation",
         ),
-        Claim("at equal clean accuracy, up to 0.02", "relic alpha=5", "relic alpha=0", "clean", margin=-0.02),
-        Claim("the penalty raises accuracy in new styles", "relic alpha=5", "relic alpha=0", "unseen styles"),
+        Claim(
+            "at equal clean accuracy, up to 0.02",
+            "relic alpha=5",
+            "relic alpha=0",
+            "clean",
+            margin=-0.02,
+            role="ablation",
+        ),
+        Claim(
+            "the penalty raises accuracy in new styles",
+            "relic alpha=5",
+            "relic alpha=0",
+            "unseen styles",
+            role="ablation",
+        ),
         Claim("ReLIC is more accurate than SimCLR under style shift", "relic alpha=1", "simclr", "seen styles"),
         Claim("ReLIC is more accurate than BYOL under style shift", "relic alpha=1", "byol", "seen styles"),
         Claim("ReLIC is more robust to corruptions than SimCLR", "relic alpha=1", "simclr", "corrupted"),
@@ -157,6 +181,7 @@ REPRODUCTION = Reproduction(
             "relic alpha=0",
             "linear unseen domain",
             needs=PICTURES,
+            role="ablation",
         ),
     ),
 )

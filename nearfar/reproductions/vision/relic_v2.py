@@ -47,7 +47,7 @@ REPRODUCTION = Reproduction(
     its negatives, so that fewer negatives are no loss; a digit on a drawn ground has no object that a saliency map
     could cut out better than its stroke's own contrast.""",
     claims=(
-        Claim("ReLICv2 beats its untrained encoder", "relic-v2", "untrained", "linear seen styles"),
+        Claim("ReLICv2 beats its untrained encoder", "relic-v2", "untrained", "linear seen styles", role="sanity"),
         Claim("ReLICv2 is more accurate than ReLIC at equal steps", "relic-v2", "relic", "linear seen styles"),
         Claim(
             "ten negatives are as good as all of them, up to 0.01",
@@ -55,7 +55,10 @@ REPRODUCTION = Reproduction(
             "relic, many crops",
             "linear seen styles",
             margin=-0.01,
+            role="ablation",
         ),
-        Claim("masks help in new styles", "relic-v2", "relic-v2 without masks", "linear unseen styles"),
+        Claim(
+            "masks help in new styles", "relic-v2", "relic-v2 without masks", "linear unseen styles", role="ablation"
+        ),
     ),
 )

@@ -54,9 +54,9 @@ REPRODUCTION = Reproduction(
     128, AdamW. Both views are of one picture, so that its colours give it away unless the views change them. (With
     pairs of different styles, the embedded default, no arm can use colour, and all three sets of views do alike.)""",
     claims=(
-        Claim("SimCLR beats its untrained encoder", "simclr", "untrained", "linear seen styles"),
+        Claim("SimCLR beats its untrained encoder", "simclr", "untrained", "linear seen styles", role="sanity"),
         Claim("crops and colours together beat crops alone", "simclr", "crop alone", "linear seen styles"),
         Claim("crops and colours together beat colours alone", "simclr", "colour alone", "linear seen styles"),
-        Claim("the representation beats its projection", "simclr", "projection", "linear seen styles"),
+        Claim("the representation beats its projection", "simclr", "projection", "linear seen styles", role="ablation"),
     ),
 )

@@ -46,16 +46,22 @@ REPRODUCTION = Reproduction(
     it. After 500 steps, over the same seeds, it was 0.035 behind SimCLR, beyond doubt: it starts more slowly. The
     steps were raised after a look at one other seed.""",
     claims=(
-        Claim("SimSiam beats its untrained encoder", "simsiam", "untrained", "linear seen styles"),
+        Claim("SimSiam beats its untrained encoder", "simsiam", "untrained", "linear seen styles", role="sanity"),
         Claim("without the stop-gradient it learns less", "simsiam", "no stop-gradient", "linear seen styles"),
-        Claim("without the predictor it learns less", "simsiam", "no predictor", "linear seen styles"),
+        Claim("without the predictor it learns less", "simsiam", "no predictor", "linear seen styles", role="ablation"),
         Claim(
             "without the stop-gradient the projections lose dimensions",
             "simsiam",
             "no stop-gradient",
             "projection rank",
         ),
-        Claim("without the predictor the projections lose dimensions", "simsiam", "no predictor", "projection rank"),
+        Claim(
+            "without the predictor the projections lose dimensions",
+            "simsiam",
+            "no predictor",
+            "projection rank",
+            role="ablation",
+        ),
         Claim(
             "at equal steps it is as accurate as SimCLR, up to 0.02",
             "simsiam",

@@ -59,10 +59,16 @@ REPRODUCTION = Reproduction(
     explanation="""Everything about the codes holds. Many small crops do not pay here: a crop of 8 pixels of a digit is
     often not that digit any more, while on photographs a part of an object still shows it.""",
     claims=(
-        Claim("SwAV beats its untrained encoder", "multi-crop", "untrained", "knn seen styles"),
+        Claim("SwAV beats its untrained encoder", "multi-crop", "untrained", "knn seen styles", role="sanity"),
         Claim("multi-crop beats two crops at equal cost", "multi-crop", "two crops", "knn seen styles"),
-        Claim("without balance fewer prototypes are in use", "multi-crop", "unbalanced codes", "prototypes in use"),
-        Claim("without balance it learns less", "multi-crop", "unbalanced codes", "knn seen styles"),
-        Claim("codes that are too smooth teach less", "multi-crop", "smooth codes", "knn seen styles"),
+        Claim(
+            "without balance fewer prototypes are in use",
+            "multi-crop",
+            "unbalanced codes",
+            "prototypes in use",
+            role="ablation",
+        ),
+        Claim("without balance it learns less", "multi-crop", "unbalanced codes", "knn seen styles", role="ablation"),
+        Claim("codes that are too smooth teach less", "multi-crop", "smooth codes", "knn seen styles", role="ablation"),
     ),
 )

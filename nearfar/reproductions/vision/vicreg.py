@@ -27,11 +27,29 @@ REPRODUCTION = Reproduction(
     embeddings of width 256 and the paper's weights 25, 25, 1. Two arms have one weight at 0; SimCLR has its own
     head and the same views, steps and rate.""",
     claims=(
-        Claim("VICReg beats its untrained encoder", "vicreg", "untrained", "knn seen styles"),
+        Claim("VICReg beats its untrained encoder", "vicreg", "untrained", "knn seen styles", role="sanity"),
         Claim("without the variance term embeddings shrink", "vicreg", "no variance term", "projection std"),
-        Claim("without the variance term it learns less", "vicreg", "no variance term", "linear seen styles"),
-        Claim("without the covariance term dimensions repeat", "vicreg", "no covariance term", "projection rank"),
-        Claim("without the covariance term it learns less", "vicreg", "no covariance term", "linear seen styles"),
+        Claim(
+            "without the variance term it learns less",
+            "vicreg",
+            "no variance term",
+            "linear seen styles",
+            role="ablation",
+        ),
+        Claim(
+            "without the covariance term dimensions repeat",
+            "vicreg",
+            "no covariance term",
+            "projection rank",
+            role="ablation",
+        ),
+        Claim(
+            "without the covariance term it learns less",
+            "vicreg",
+            "no covariance term",
+            "linear seen styles",
+            role="ablation",
+        ),
         Claim(
             "at equal steps it is as accurate as SimCLR, up to 0.02",
             "vicreg",
