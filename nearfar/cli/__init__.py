@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from nearfar.system import UsageError
 
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # a run takes three times as long. OpenMP reads this once, when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(Escaping(sys.stdout)):
             warnings.showwarning = _say_warning
             return int(_command(name, rest)() or 0)
     except SystemExit as stop:
@@ -65,6 +68,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("NEARFAR_TRACEBACK"):
             raise
         return _fail(_sentence(error), _code(error))
+
+
+class Escaping(io.TextIOBase):
+    """Standard output, on which texts of files (labels, names, settings) are harmless to a terminal.
+
+    Control characters other than ends of lines and tabs become escapes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(escaped(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding
+
+
+def escaped(text: str) -> str:
+    """``text`` with its control characters, but for ends of lines and tabs, as escapes."""
+    if text.isprintable():
+        return text
+    from nearfar.sources.skipped import plain
+
+    return "".join(part if part in "\n\t" else plain(part) for part in re.split(r"([\n\t])", text))
 
 
 def _command(name: str, rest: list[str]) -> Callable[[], int | None]:
@@ -134,9 +176,9 @@ def _sentence(error: Exception) -> str:
 
 def _say_warning(message: Warning | str, category: type[Warning], *where: Any, **kwargs: Any) -> None:
     """A warning for people: one sentence, without the line of code it comes from."""
-    print(f"nearfar: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"nearfar: {escaped(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"nearfar: {message}", file=sys.stderr)
+    print(f"nearfar: {escaped(message)}", file=sys.stderr)
     return code

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +61,14 @@ class Flags:
             self.parser.set_defaults({**self.system.laptop, **(self.system.tiny if preset == "tiny" else {})})
 
     def parse(self, words: list[str]) -> Settings:
+        words = [_underscored(word) for word in words]
+        refuse_class_paths(words, {**hints(self.cls), **dict.fromkeys(_module_arguments(self.cls), str)})
         try:
-            found = self.parser.parse_args(self._switched([_underscored(w) for w in words])).as_dict()
+            found = self.parser.parse_args(self._switched(words)).as_dict()
         except Exception as error:
             raise UsageError(_reason(error)) from error
         types_of = hints(self.cls)
-        arguments = {n: revive(found.pop(n), types_of.get(n)) for n in self.names}
+        arguments = {n: revive(found.pop(n), types_of.get(n), n) for n in self.names}
         training = {f.name: found.pop(f.name) for f in dataclasses.fields(Training) if f.name in found}
         options = {n: found.pop(n) for n in self.options if n in found}
         return Settings(arguments, Training(**training), {k: v for k, v in options.items() if v is not None}, found)
@@ -83,6 +87,33 @@ class Flags:
         ]
 
 
+def refuse_class_paths(words: list[str], types_of: Mapping[str, Any]) -> None:
+    """A word that the parser would take for the path of a class, and import, is refused.
+
+    Settings that travel together are a known dataclass, given as ``--name.setting VALUE`` or as ``--name '{...}'``.
+
+    Raises:
+        UsageError: there is such a word.
+    """
+    pairs = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            pairs.append((name, value if equals else following))
+    for name, value in pairs:
+        head, _, setting = name.partition(".")
+        groups = [c for c in alternatives(types_of.get(head)) if dataclasses.is_dataclass(c)]
+        named = not setting and groups and not value.lstrip().startswith("{") and value not in ("null", "None")
+        if (
+            {"class_path", "init_args", "dict_kwargs", "help"} & {*name.split(".")[1:]}
+            or "class_path" in value
+            or named
+        ):
+            takes = [f.name for c in groups for f in dataclasses.fields(c)]
+            hint = f"; it takes settings such as --{head}.{takes[0]}" if takes else ""
+            raise UsageError(f"--{name} takes no class by its path, got {value!r}{hint}")
+
+
 def loader_options(entry: Entry, words: list[str], prog: str) -> dict[str, Any]:
     """Options of a field's loader among a command's words, by name.
 
@@ -95,6 +126,7 @@ def loader_options(entry: Entry, words: list[str], prog: str) -> dict[str, Any]:
     for action in parser._actions:
         if action.dest != "help":
             action.default = None
+    refuse_class_paths([*map(_underscored, words)], typing.get_type_hints(loader))
     try:
         found = parser.parse_args([_underscored(w) for w in words]).as_dict()
     except Exception as error:

@@ -12,8 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nearfar.catalogue import METHODS, find
 from nearfar.system import UsageError
 
@@ -95,12 +93,17 @@ def _repeat(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not options.config.is_file():
         raise FileNotFoundError(f"there is no file {options.config}")
-    config = yaml.safe_load(options.config.read_text())
-    if not isinstance(config, dict) or "method" not in config:
-        raise UsageError(f"{options.config} names no method; expected a config.yaml of a run")
+    from nearfar.common.settings_files import read_settings
+    from nearfar.runs.configure import construct
     from nearfar.training import Training
 
-    data = dict(config.get("data", {}))
+    config = read_settings(options.config)
+    if not isinstance(config.get("method"), str):
+        raise UsageError(f"{options.config} names no method; expected a config.yaml of a run")
+    for part in ("data", "hyperparameters", "training"):
+        if not isinstance(config.get(part) or {}, dict):
+            raise UsageError(f"{options.config}: {part} must be settings by name, got {config[part]!r}")
+    data = dict(config.get("data") or {})
     source = data.pop("source", None)
     return _run(
         config["method"],
@@ -108,8 +111,8 @@ def _repeat(argv: list[str]) -> int:
         as_json=options.json,
         data=options.data or source,
         data_options=data,
-        arguments=config.get("hyperparameters", {}),
-        training=Training(**config.get("training", {})),
+        arguments=config.get("hyperparameters") or {},
+        training=construct(Training, config.get("training") or {}),
     )
 
 

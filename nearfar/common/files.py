@@ -1,9 +1,14 @@
-"""Files that are whole or absent: written beside their place, flushed, then renamed into it."""
+"""Files that are whole or absent, written beside their place, flushed, then renamed into it; and files that grow.
+
+Nothing here writes through a link: a folder that came from elsewhere can hold links that lead anywhere.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +41,55 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def appending(path: Path, mode: str = "a+", *, newline: str | None = None) -> Iterator[IO[str]]:
+    """Open a text file for adding to its end, made where it is not there.
+
+    A link, a pipe or a device at ``path`` is refused, and a file that has other names too is first replaced by a copy
+    of its own, so that nothing but ``path`` changes.
+
+    Raises:
+        OSError: ``path`` is no ordinary file, or cannot be written.
+    """
+    path = Path(path)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o666)
+        if os.fstat(handle).st_nlink > 1:
+            os.close(handle)
+            with open(path, "rb") as shared, atomic_write(path) as own:
+                shutil.copyfileobj(shared, own)
+            handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+            raise _no_file(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _no_file(path)
+    with os.fdopen(handle, mode, encoding="utf-8", newline=newline) as file:
+        yield file
+
+
+def _no_file(path: Path) -> OSError:
+    return OSError(errno.ELOOP, f"{path} is a link or no ordinary file, and is not written through; remove it")
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The content of an ordinary file of at most ``most`` bytes.
+
+    Raises:
+        ValueError: a pipe or device, which may never answer, or more than that. OSError: it cannot be read.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path} is no ordinary file")
+    if found.st_size > most:
+        raise ValueError(f"{path} has {found.st_size:,} bytes; up to {most:,} are read")
+    with open(path, "rb") as file:
+        return file.read(most + 1)
 
 
 def remove_parts(folder: Path) -> None:

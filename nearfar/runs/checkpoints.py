@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
-from nearfar.common.files import atomic_write
+from nearfar.common.files import atomic_write, read_whole
+from nearfar.common.memory import memory
 
 _NAME = re.compile(r"step-(\d{9})\.ckpt$")
 
@@ -57,9 +58,9 @@ def _digest_path(path: Path) -> Path:
 
 def _verified(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-        expected = _digest_path(path).read_text().split()[0]
-    except (OSError, IndexError) as error:
+        content = read_whole(path, memory())
+        expected = read_whole(_digest_path(path), 4096).decode().split()[0]
+    except (OSError, ValueError, IndexError) as error:
         raise CheckpointError(f"{path} is incomplete: {error}") from error
     if hashlib.sha256(content).hexdigest() != expected:
         raise CheckpointError(f"{path} is damaged: its content does not match {_digest_path(path).name}")

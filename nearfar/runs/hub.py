@@ -11,8 +11,11 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from safetensors.torch import load_model, save_model
 
+from nearfar.common.files import atomic_write
+
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+CARD = "README.md"
 
 
 class HubMixin(ModelHubMixin, library_name="nearfar", tags=["contrastive-learning", "self-supervised-learning"]):
@@ -31,7 +34,11 @@ class HubMixin(ModelHubMixin, library_name="nearfar", tags=["contrastive-learnin
             "hyperparameters": plain(self.config),
         }
         save_directory.mkdir(parents=True, exist_ok=True)
-        (save_directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        for name in (CONFIG, WEIGHTS, CARD):
+            if (save_directory / name).is_symlink():  # which would be written through
+                (save_directory / name).unlink()
+        with atomic_write(save_directory / CONFIG, "w") as file:
+            file.write(json.dumps(config, indent=2) + "\n")
         save_model(self, str(save_directory / WEIGHTS))  # type: ignore[arg-type]
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:

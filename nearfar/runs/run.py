@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import platform
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nearfar.common.files import atomic_write, reason, remove_parts
+from nearfar.common.files import appending, atomic_write, read_whole, reason, remove_parts
+from nearfar.common.settings_files import dump_settings, read_settings
 from nearfar.runs.checkpoints import latest_checkpoint
+
+MOST_JSON = 64 << 20
+"""Largest file of measurements that is read, in bytes."""
 
 
 class RunError(RuntimeError):
@@ -38,11 +40,14 @@ class Run:
     ``evaluation.json``           what ``nearfar evaluate`` measured
     ``report.html``               one page for people
     ============================  =====================================================================
+
+    A folder may come from elsewhere. Files are written beside their place and renamed into it, or opened without
+    following links, and ``checkpoints`` must be a folder of its own, so that nothing outside of it is changed.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._lock: io.TextIOWrapper | None = None
+        self._lock: ExitStack | None = None
 
     # Making and opening -----------------------------------------------------------------------------------
 
@@ -80,20 +85,26 @@ class Run:
         key = (os.getpid(), self.path.resolve())
         if _HELD.get(key, self) is not self:
             raise RunError(f"{self.path} is in use by a run of this process; finish it or choose another --out")
+        if self.checkpoints.is_symlink() or (self.checkpoints.exists() and not self.checkpoints.is_dir()):
+            raise RunError(
+                f"{self.checkpoints} is a link or no folder, and nothing is written outside of a run's folder; put the "
+                "folder that it leads to in its place"
+            )
         if self._lock is None:
+            held = ExitStack()
             try:
-                handle = open(self.path / ".lock", "a")  # noqa: SIM115  (kept open as long as the lock is held)
+                handle = held.enter_context(appending(self.path / ".lock"))
             except OSError as error:
                 raise RunError(f"the run folder {self.path} cannot be written: {reason(error)}") from error
             try:
                 # A record lock, because a loader's workers would inherit any other and outlive a killed run with it.
                 fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                handle.close()
+                held.close()
                 raise RunError(
                     f"{self.path} is in use by another process; wait for it or choose another --out"
                 ) from error
-            self._lock = handle
+            self._lock = held
             _HELD[key] = self
         remove_parts(self.path)
 
@@ -124,11 +135,14 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         try:
-            config = yaml.safe_load(self.config_path.read_text())
-        except yaml.YAMLError as error:
-            raise RunError(f"{self.config_path} is not valid YAML: {error}") from error
-        if not isinstance(config, dict) or "method" not in config:
+            config = read_settings(self.config_path)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        if not isinstance(config.get("method"), str):
             raise RunError(f"{self.config_path} does not describe a run: it names no method")
+        for part in ("hyperparameters", "data", "training", "environment"):
+            if not isinstance(config.get(part, {}), dict):
+                raise RunError(f"{self.config_path}: {part} must be settings by name, got {config[part]!r}")
         return config
 
     def latest_checkpoint(self) -> Path | None:
@@ -146,14 +160,26 @@ class Run:
         return self.path / name
 
     def write_config(self, config: Mapping[str, Any]) -> Path:
-        return self.write_text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        return self.write_text("config.yaml", dump_settings(config))
 
     def write_json(self, name: str, content: Any) -> Path:
         return self.write_text(name, json.dumps(content, indent=2, allow_nan=True) + "\n")
 
     def read_json(self, name: str) -> Any:
+        """What a JSON file of the run holds, ``None`` where there is none.
+
+        Raises:
+            RunError: it is damaged.
+        """
         path = self.path / name
-        return json.loads(path.read_text()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(read_whole(path, MOST_JSON))
+        except (ValueError, RecursionError) as error:
+            raise RunError(
+                f"{path} is damaged and cannot be read as JSON ({error}); remove it, and measure again"
+            ) from error
 
 
 def _left_over(path: Path) -> bool:

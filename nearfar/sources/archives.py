@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from nearfar.common.memory import check_room
 
 __all__ = ["read_npz"]
 
@@ -18,18 +19,15 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: no such archive, or a damaged one; an array that needs unpickling, which would let the file run
-            code; arrays that claim more bytes than the machine has memory.
+            code; arrays that claim more bytes than one file may take, half of the
+            machine's memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise ValueError(f"{path} is no .npz archive of NumPy arrays: {error}") from error
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if claimed > memory:
-        raise ValueError(
-            f"{path} claims {claimed / 1e9:,.1f} GB of arrays, more than this machine's {memory / 1e9:,.1f} GB"
-        )
+    check_room(claimed, f"{path}, an archive of arrays,")
     arrays: dict[str, np.ndarray] = {}
     with np.load(path, allow_pickle=False) as file:
         for name in file.files:

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from nearfar.common.files import appending
+
 __all__ = ["BadDataError", "Skipped", "plain"]
 
 HEADER = "where\treason\n"
@@ -96,7 +98,7 @@ class Skipped(Mapping[str, str]):
         """Append what the file lacks; the number of this collection's places that it then holds."""
         if self.path is None:
             return len(self)
-        with open(self.path, "a+", encoding="utf-8") as file:
+        with appending(self.path) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # several processes may find the same example; closing unlocks
             file.seek(0)
             known = {line.split("\t", 1)[0] for line in file.read().split("\n")[1:] if line}

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nearfar.common.files import read_whole
+from nearfar.common.memory import check_room, room
+from nearfar.sources.parquet import CELL, read_columns, schema_of, text_columns
+
 __all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "why_no_text"]
 
 # A text longer than this is no sentence and no caption; encoders see some hundreds of characters of it.
@@ -48,7 +52,7 @@ def read_lines(path: Path) -> Table:
     :data:`MAX_CHARACTERS` characters are bad. A byte order mark is dropped, and one of UTF-16 obeyed.
     """
     places, sentences, bad = [], [], []
-    for number, line in enumerate(_utf8(path.read_bytes(), path).split(b"\n"), 1):
+    for number, line in enumerate(_utf8(read_text_file(path), path).split(b"\n"), 1):
         try:
             sentence = line.decode().strip()
         except UnicodeDecodeError as error:
@@ -83,6 +87,11 @@ def read_table(path: Path) -> Table:
             f"{path} holds no rows" + (f"; the first problem: {': '.join(table.bad[0])}" if table.bad else "")
         )
     return table
+
+
+def read_text_file(path: Path) -> bytes:
+    """The bytes of a text file, of which Python's form takes up to ten times as many."""
+    return read_whole(path, room() // 10)
 
 
 def why_no_text(value: Any) -> str:
@@ -128,7 +137,7 @@ def _has_raw_bytes(value: str) -> bool:
 
 
 def _csv(path: Path, separator: str) -> Table:
-    text = _utf8(path.read_bytes(), path).decode(errors="surrogateescape")
+    text = _utf8(read_text_file(path), path).decode(errors="surrogateescape")
     before = csv.field_size_limit(len(text) + 1)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -166,7 +175,7 @@ def _json(path: Path) -> Table:
 
 def _json_values(path: Path) -> Iterator[tuple[str, Any]]:
     """Place and value of each entry; of a line that is no JSON, the reason as a string."""
-    raw = _utf8(path.read_bytes(), path)
+    raw = _utf8(read_text_file(path), path)
     if path.suffix.lower() == ".jsonl":
         for number, line in enumerate(raw.split(b"\n"), 1):
             if line.strip():
@@ -187,14 +196,20 @@ def _json_values(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _parquet(path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    names = text_columns(schema_of(path))
+    columns: dict[str, list[Any]] = {name.lower(): [] for name in names}
+    taken = 0
+    known: dict[str, str] = {}
+    for piece in read_columns(path, names) if names else ():
+        for name, values in piece.items():
+            texts = [_kept_once(value, known) if isinstance(value, str) else value for value in values]
+            columns[name.lower()].extend(texts)
+            taken += CELL * len(texts)
+        check_room(taken + sum(len(text) for text in known), f"{path}, read so far,")
+    rows = len(next(iter(columns.values()), []))
+    return Table(columns, [f"row {row}" for row in range(rows)], [])
 
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
-    columns = {}
-    for i, name in enumerate(table.column_names):
-        columns[name.lower()] = table.column(i).to_pylist()
-    return Table(columns, [f"row {row}" for row in range(len(table))], [])
+
+def _kept_once(text: str, known: dict[str, str]) -> str:
+    """The same object for equal texts; of one that is too long, enough to see that it is."""
+    return known.setdefault(text, text) if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS + 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -315,7 +316,10 @@ def save_kept(method: Method, run: Run) -> None:
 
 def save_weights(module: torch.nn.Module, path: Path) -> None:
     """A module's weights as safetensors, written whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
+    # A new file of a name that nobody else can have put there.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
     try:
         save_model(module, str(temporary))
         content = temporary.read_bytes()

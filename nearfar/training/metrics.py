@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 
-from nearfar.common.files import atomic_write
+from nearfar.common.files import appending, atomic_write
 from nearfar.runs.metrics import read_metrics
 from nearfar.sources.interaction import measured
 
@@ -72,7 +72,7 @@ class MetricsCSV(L.Callback):
             return
         fresh = list(self._rows.items())[self._written :]
         if fresh:
-            with open(self.path, "a", newline="") as file:
+            with appending(self.path, "a", newline="") as file:
                 csv.writer(file).writerows(self._line(step, row) for step, row in fresh)
             self._written = len(self._rows)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_model
 
 from nearfar.catalogue import find
@@ -96,9 +97,9 @@ def run_parts(run: Run, config: Mapping[str, Any] | None = None) -> tuple[Entry,
     """What a run's ``config.yaml`` (or ``config``) describes, the method with its initial weights."""
     config = config or run.config
     system = find(config["method"])
-    training = Training(**config.get("training", {}))
+    training = construct(Training, config.get("training", {}))
     torch.manual_seed(training.seed)
-    method = construct(system.load(), config["hyperparameters"])
+    method = construct(system.load(), config.get("hyperparameters", {}))
     return system, method, training, config.get("data", {})
 
 
@@ -208,6 +209,10 @@ def load_run(path: Path | str) -> tuple[Entry, Method, Run]:
             f"{path} keeps only the encoder, as version 0.1 did, and {system.slug} answers with more than that; train "
             "it again"
         )
-    load_model(kept, str(run.encoder_path if whole else run.kept_path))
+    weights = run.encoder_path if whole else run.kept_path
+    try:
+        load_model(kept, str(weights))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise RunError(f"{weights} does not hold the weights of this run: {error}") from error
     method.measured = run.read_json("evaluation.json")
     return system, method.eval(), run

@@ -9,11 +9,12 @@ import numpy as np
 
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.sources.archives import read_npz
+from nearfar.sources.parquet import schema_of
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, labels_of, read_table, why_no_text
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, quiet, square
-from nearfar.vision.data.published import read_parquet
+from nearfar.vision.data.published import LABELS, read_parquet
 
 __all__ = ["EMBEDDED", "CaptionedImages", "load"]
 
@@ -68,21 +69,15 @@ def load(
 
 
 def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+    names = schema_of(path).names
     column = next((n for n in CAPTIONS if n in names), None)
     if column is None:
         raise ValueError(f"{path} has no column of captions: its columns are {', '.join(names)}")
-    images, rows, table, skipped = read_parquet(path, size, text=column, **checks)
-    captions = table.column(column).take(rows).to_pylist()
-    label = next((n for n in ("label", "labels", "class", "target") if n in names), None)
-    labels = labels_of(None if label is None else table.column(label).take(rows).to_pylist())
-    return CaptionedImages(images, captions, labels, name=path.stem, skipped=skipped)
+    label = next((n for n in LABELS if n in names), None)
+    others = [] if label is None else [label]
+    images, columns, skipped = read_parquet([path], size, text=column, others=others, **checks)
+    labels = labels_of(None if label is None else columns[label])
+    return CaptionedImages(images, columns[column], labels, name=path.stem, skipped=skipped)
 
 
 def _files(path: Path, size: int, **checks: Any) -> CaptionedImages:
@@ -114,7 +109,7 @@ def _files(path: Path, size: int, **checks: Any) -> CaptionedImages:
     skipped.set_aside(kept.bad, str(path))
     found = kept.first(*CAPTIONS)
     assert found is not None
-    labels = labels_of(kept.first("label", "labels", "class", "target"))
+    labels = labels_of(kept.first(*LABELS))
     return CaptionedImages(np.stack(images), found, labels, name=path.stem, skipped=skipped)
 
 

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nearfar.common.memory import check_room
 from nearfar.sources.archives import read_npz
+from nearfar.sources.parquet import image_columns, read_columns, rows_of, schema_of
+from nearfar.sources.pickles import read_plain_pickle
 from nearfar.sources.skipped import Skipped
 from nearfar.vision.data.arrays import ImageArray
 from nearfar.vision.data.decode import PictureError, quiet, square
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads dicts, lists, strings and NumPy arrays; everything else in the file is refused, not run."""
-
-    ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise ValueError(f"the file asks to run {module}.{name}, which is no part of the CIFAR format")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def cifar(folder: Path) -> ImageArray:
@@ -56,13 +40,12 @@ def _cifar_batches(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
         raise FileNotFoundError("no CIFAR batch file (data_batch_1 or train) is in the folder")
     images, labels = [], []
     for path in paths:
-        with open(path, "rb") as file:
-            try:
-                content = _PlainUnpickler(file, encoding="bytes").load()
-                pixels = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-                found = np.asarray(content.get(b"labels", content.get(b"fine_labels")), dtype=np.int64)
-            except Exception as error:  # hostile bytes make the unpickler raise anything
-                raise ValueError(f"{path} is not a CIFAR batch in the published Python format: {error}") from error
+        try:
+            content = read_plain_pickle(path)
+            pixels = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+            found = np.asarray(content.get(b"labels", content.get(b"fine_labels")), dtype=np.int64)
+        except Exception as error:  # hostile bytes make the unpickler raise anything
+            raise ValueError(f"{path} is not a CIFAR batch in the published Python format: {error}") from error
         if found.shape != (len(pixels),):
             raise ValueError(f"{path} has labels of shape {found.shape} for {len(pixels)} images")
         images.append(pixels.transpose(0, 2, 3, 1))
@@ -73,11 +56,10 @@ def _cifar_batches(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 def _cifar_names(folder: Path) -> list[str] | None:
     for name, key in (("batches.meta", b"label_names"), ("meta", b"fine_label_names")):
         if (folder / name).is_file():
-            with open(folder / name, "rb") as file:
-                try:
-                    return [n.decode() for n in _PlainUnpickler(file, encoding="bytes").load()[key]]
-                except Exception as error:
-                    raise ValueError(f"{folder / name} holds no names of classes: {error}") from error
+            try:
+                return [n.decode() for n in read_plain_pickle(folder / name)[key]]
+            except Exception as error:
+                raise ValueError(f"{folder / name} holds no names of classes: {error}") from error
     return None
 
 
@@ -135,66 +117,77 @@ def parquet(path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1
         ValueError: no parquet, no such column, no readable row.
         BadDataError: more unreadable rows than ``strict`` or ``max_bad`` allows.
     """
-    images, rows, table, skipped = read_parquet(path, size, strict=strict, max_bad=max_bad)
-    names = table.column_names
-    label = next((n for n in ("label", "labels", "class", "target") if n in names), None)
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    names = schema_of(files[0]).names
+    label = next((n for n in LABELS if n in names), None)
+    wanted = [n for n in (label, "id" if "id" in names else None) if n is not None]
+    images, columns, skipped = read_parquet(files, size, strict=strict, max_bad=max_bad, others=wanted)
     data = ImageArray(
         images,
-        None if label is None else np.asarray(table.column(label).to_pylist())[rows],
-        ids=np.asarray(table.column("id").to_pylist())[rows] if "id" in names else None,
+        None if label is None else np.asarray(columns[label]),
+        ids=np.asarray(columns["id"]) if "id" in names else None,
         name=Path(path).stem,
     )
     data.skipped = skipped
     return data
 
 
+LABELS = ("label", "labels", "class", "target")
+
+
 def read_parquet(
-    path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1, text: str | None = None
-) -> tuple[np.ndarray, np.ndarray, Any, Skipped]:
-    """Images (N, size, size, 3), their rows (N,), the whole table, and which rows were left out and why.
+    paths: Sequence[Path],
+    size: int,
+    *,
+    strict: bool = False,
+    max_bad: float = 0.1,
+    text: str | None = None,
+    image: str | None = None,
+    others: Sequence[str] = (),
+) -> tuple[np.ndarray, dict[str, list[Any]], Skipped]:
+    """Images (N, size, size, 3), other columns of the same rows, and which rows were left out and why.
 
-    Where ``text`` names a column, rows without a text in it are left out too.
+    Pictures are brought to ``size`` as they are read, so memory holds those and a few rows of the files. Where
+    ``text`` names a column, rows without a text in it are left out too.
+
+    Raises:
+        ValueError: no parquet, no such column, no readable row; more rows of that size than there is room for.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
-    column = _image_column(path, table)
-    skipped = Skipped(len(table), strict=strict, max_bad=max_bad, kind="rows")
-    texts = [None] * len(table) if text is None else table.column(text).to_pylist()
-    images, rows, bad = [], [], []
+    where = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    column = image or _image_column(paths[0], schema_of(paths[0]))
+    total = rows_of(paths)
+    check_room(total * size * size * 3, f"{where}, with {total:,} pictures at {size} x {size} pixels,")
+    skipped = Skipped(total, strict=strict, max_bad=max_bad, kind="rows")
+    kept = dict.fromkeys((*others, *(() if text is None else (text,))))
+    columns: dict[str, list[Any]] = {name: [] for name in kept}
+    images: list[np.ndarray] = []
+    bad: list[tuple[str, str]] = []
+    row = -1
     with quiet():
-        for row, (cell, words) in enumerate(zip(table.column(column), texts, strict=True)):
-            found = cell.as_py()
-            content = found.get("bytes") if isinstance(found, dict) else found
-            try:
-                if text is not None and (not isinstance(words, str) or not words.strip()):
-                    raise PictureError(f"column {text!r} holds no text but {words!r}")
-                if not content:
-                    raise PictureError(f"column {column!r} is empty")
-                images.append(square(bytes(content), size))
-                rows.append(row)
-            except PictureError as error:
-                bad.append((f"row {row}", str(error)))
+        for piece in (piece for path in paths for piece in read_columns(path, [column, *columns])):
+            for i, found in enumerate(piece[column]):
+                row += 1
+                words = None if text is None else piece[text][i]
+                try:
+                    if text is not None and (not isinstance(words, str) or not words.strip()):
+                        raise PictureError(f"column {text!r} holds no text but {words!r}")
+                    content = found.get("bytes") if isinstance(found, dict) else found
+                    if not content:
+                        raise PictureError(f"column {column!r} is empty")
+                    images.append(square(bytes(content), size))
+                except PictureError as error:
+                    bad.append((f"row {row}", str(error)))
+                    continue
+                for name, values in columns.items():
+                    values.append(piece[name][i])
     if not images:
-        raise ValueError(f"{path} holds no readable image in column {column!r}" + (f": {bad[0][1]}" if bad else ""))
-    skipped.set_aside(bad, str(path))
-    return np.stack(images), np.array(rows), table, skipped
+        raise ValueError(f"{where} holds no readable image in column {column!r}" + (f": {bad[0][1]}" if bad else ""))
+    skipped.set_aside(bad, where)
+    return np.stack(images), columns, skipped
 
 
-def _image_column(path: Path, table: Any) -> str:
-    import pyarrow as pa
-
-    def holds_images(field: pa.Field) -> bool:
-        kind = field.type
-        if pa.types.is_struct(kind):
-            return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-    candidates = [f.name for f in table.schema if holds_images(f)]
+def _image_column(path: Path, schema: Any) -> str:
+    candidates = image_columns(schema)
     if not candidates:
-        raise ValueError(f"{path} has no column of encoded images; its columns are {', '.join(table.column_names)}")
+        raise ValueError(f"{path} has no column of encoded images; its columns are {', '.join(schema.names)}")
     return "image" if "image" in candidates else candidates[0]
