@@ -54,7 +54,8 @@ class Training:
             processors that have it; 32 elsewhere. Heads, losses and measurements are in 32.
         compile: let ``torch.compile`` translate the encoder, for long runs on a GPU. The first step then takes up to
             minutes; where there is no compiler, a warning says so and the run goes on without.
-        accumulate: batches per optimiser step. In-batch losses still contrast within each batch only.
+        accumulate: batches per optimiser step. In-batch losses still contrast within each batch only; a rate that
+            scales with the batch (``optimization.lr_batch``) scales with the examples of all of them.
         chunk: examples per pass of the encoder; 0 for all at once. A batch of any size then trains in the memory of
             this many examples, with the gradient of the whole batch, for about a third more time (see
             :func:`nearfar.training.gradient_cache.in_chunks`). Views of an image count one each.
@@ -150,6 +151,7 @@ def fit(
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     loader, total, batch_size = _loader(method, data, training, world, rank)
     method.seed = training.seed
+    method.examples_per_step = batch_size * training.accumulate
     method.guard = FiniteGuard(training.non_finite, training.max_skipped)
     signals = StopSignals(patient=run is not None)
     # The order matters: chunks of encoders in lower precision, whose networks are compiled.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import lightning as L
 import numpy as np
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from nearfar.common import distributed
 from nearfar.common.randomness import derive_seed, seed_torch
-from nearfar.runs.hub import HubMixin
-from nearfar.sources.data import Data
+from nearfar.runs.configure import construct
+from nearfar.runs.hub import HubMixin, plain
+from nearfar.sources.data import Data, StepSampler
 from nearfar.system import Configured, require
 from nearfar.training.nonfinite import FiniteGuard, NonFiniteError, nothing
 from nearfar.training.optimization import Optimization, scaled_rates, trainable
@@ -83,6 +84,9 @@ class Method(Configured, L.LightningModule, HubMixin):
         phases: the parts of its run, in order; none for most methods.
         seed: the run's seed.
         optimization: how parameters move.
+        examples_per_step: examples of an optimiser step over all ranks and all accumulated batches, by which
+            ``optimization.lr_batch`` scales the rate. :func:`nearfar.training.fit` sets it; in a Trainer of your own it
+            is the batch size of the loader, times the ranks, times ``accumulate_grad_batches``, unless you set it.
         guard: what happens when a step's loss or gradient is not finite.
         can_collapse: whether the objective could be met by mapping everything to one point, so that the monitor
             should raise an alarm; not so with labels.
@@ -102,7 +106,7 @@ class Method(Configured, L.LightningModule, HubMixin):
         self.guard = FiniteGuard()
         self._moves = True
         self._generator: torch.Generator | None = None
-        self._batch_size: int | None = None
+        self.examples_per_step: int | None = None
 
     # What a method writes ---------------------------------------------------------------------------------
 
@@ -198,17 +202,14 @@ class Method(Configured, L.LightningModule, HubMixin):
 
     # The engine's side ------------------------------------------------------------------------------------
 
-    def on_fit_start(self) -> None:
-        loader = self.trainer.train_dataloader
-        if self._batch_size is None and loader is not None:
-            self._batch_size = getattr(getattr(loader, "sampler", None), "batch_size", None)
-
     def on_train_start(self) -> None:
         model = self.trainer.model
         if not self.automatic_optimization and isinstance(model, nn.parallel.DistributedDataParallel):
             model.require_backward_grad_sync = False  # every update averages its own gradients
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        if self.takes is not None and not isinstance(batch, self.takes):
+            raise TypeError(_refused(self, batch))
         self.seed_step(self.current_epoch, batch_idx)
         self.guard.begin(self, batch)
         # Views are made of pixels and words, which mixed precision is not meant for.
@@ -316,14 +317,57 @@ class Method(Configured, L.LightningModule, HubMixin):
             found = []
             for update in self._updates:
                 optimizer, scheduler = update.optimization.build(
-                    [{"params": update.parameters}], total_steps=self.total_steps, batch_size=self._batch_size
+                    [{"params": update.parameters}],
+                    total_steps=self.total_steps,
+                    batch_size=self._examples_of(update.optimization),
                 )
                 found.append({"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}})
             return found
         optimizer, scheduler = self.optimization.build(
-            self.parameter_groups(), total_steps=self.total_steps, batch_size=self._batch_size
+            self.parameter_groups(),
+            total_steps=self.total_steps,
+            batch_size=self._examples_of(self.optimization),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _examples_of(self, optimization: Optimization) -> int | None:
+        """The examples of a step, where the rate depends on them."""
+        if optimization.lr_batch is None:
+            return None
+        return self.examples_per_step or examples_per_step(self.trainer)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the constructor's arguments with the weights: :meth:`load_from_checkpoint` needs nothing else."""
+        with suppress(TypeError):  # a module of the user's own, which he has to give again
+            checkpoint["hyper_parameters"] = plain(self.config)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Any, map_location: Any = "cpu", strict: bool = True, **arguments: Any
+    ) -> Self:
+        """A method from a checkpoint of a Trainer of your own, without running anything that the file may hold.
+
+        Args:
+            checkpoint_path: the file that ``Trainer.save_checkpoint`` wrote.
+            map_location: the device of the weights.
+            strict: whether every weight must be there.
+            arguments: take the place of the constructor's arguments in the file; a module that was given to the
+                constructor is not in it and must be given again.
+
+        Raises:
+            ValueError: the file does not hold the arguments, and they were not given.
+        """
+        arguments.pop("weights_only", None)
+        found = torch.load(checkpoint_path, map_location=map_location, weights_only=True)
+        known = found.get("hyper_parameters")
+        if known is None and not arguments:
+            raise ValueError(
+                f"{checkpoint_path} does not say what {cls.__name__} was made with, because that cannot be written to "
+                f"a file; give it again, as in {cls.__name__}.load_from_checkpoint(path, encoder=...)"
+            )
+        method = construct(cls, {**(known or {}), **arguments})
+        method.load_state_dict(found["state_dict"], strict=strict)
+        return method.to(map_location)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -336,6 +380,42 @@ class Method(Configured, L.LightningModule, HubMixin):
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+def _refused(method: Method, batch: Any) -> str:
+    """What a batch must be, and what came instead."""
+    assert method.takes is not None
+    takes = method.takes
+    held = f" of {', '.join(type(part).__name__ for part in batch)}" if isinstance(batch, list | tuple) else ""
+    made = f" ({', '.join(takes._fields)})" if hasattr(takes, "_fields") else ""
+    return (
+        f"{type(method).__name__} learns from {takes.__name__}{made}, and the loader gave a "
+        f"{type(batch).__name__}{held}; make its batches of it with a collate_fn, or hand the data to nearfar.training.fit"
+    )
+
+
+def examples_per_step(trainer: L.Trainer) -> int:
+    """Examples of an optimiser step in a Trainer of someone's own: its loader's batch size, times the ranks, times
+    ``accumulate_grad_batches``.
+
+    Raises:
+        ValueError: the loader does not say how many examples a batch has.
+    """
+    trainer.fit_loop.setup_data()
+    loader = trainer.train_dataloader
+    sampler = getattr(loader, "sampler", None)
+    if isinstance(sampler, StepSampler):
+        batch = sampler.batch_size
+    else:
+        own = getattr(loader, "batch_size", None) or getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
+        if not isinstance(own, int):
+            raise ValueError(
+                "optimization.lr_batch scales the rate with the examples of a step, and the Trainer's "
+                f"{type(loader).__name__} does not say how many a batch has; set the method's examples_per_step, or "
+                "optimization.lr_batch to none and optimization.lr to the rate itself"
+            )
+        batch = own * trainer.world_size
+    return batch * trainer.accumulate_grad_batches
 
 
 def phase_at(phases: tuple[Phase, ...], step: int, total: int) -> int:

@@ -21,7 +21,9 @@ class Optimization:
     Args:
         optimizer: ``adamw``, ``adam``, ``sgd`` (with momentum), ``rmsprop`` or ``lars`` (see :class:`LARS`).
         lr: peak learning rate, above 0.
-        lr_batch: when given, the peak is ``lr * batch_size / lr_batch`` (the papers' linear scaling, 256).
+        lr_batch: when given, the peak is ``lr * examples / lr_batch`` (the papers' linear scaling, 256), where
+            ``examples`` are those of an optimiser step: of the batch of all ranks together (of the whole collection
+            where that is smaller), times ``accumulate``. ``none`` where ``lr`` is the peak itself.
         weight_decay: decoupled for ``adamw``, an L2 gradient for the others, at least 0.
         weight_decay_end: the weight decay at the end of the run, to which it moves along a cosine; constant when not
             given.
@@ -30,12 +32,15 @@ class Optimization:
         beta2: second moment decay of ``adam`` and ``adamw``, and the smoothing of ``rmsprop``, in [0, 1).
         eps: added to the root of the second moment of ``adam``, ``adamw`` and ``rmsprop``, above 0.
         clip: largest norm of all gradients together; larger ones are scaled down to it. 0 for no limit.
-        warmup: share of the run over which the rate rises linearly from 0, in [0, 1). A paper's 10 warm-up
-            epochs of 1000 are 0.01 here, at any length of run.
+        warmup: share of the run over which the rate rises linearly, in [0, 1). A paper's 10 warm-up epochs of 1000
+            are 0.01 here, at any length of run. Of ``w`` warm-up steps, step ``s`` (from 0) has ``(s + 1) / (w + 1)``
+            of the peak, so that none is made at 0 and the first one after them has the peak; releases that take
+            ``s / w`` spend their first step on nothing.
         schedule: ``cosine`` to ``floor``, ``linear`` to ``floor``, ``constant``, or ``step`` (a tenth at 60% and
             again at 80% of the run).
         floor: the rate at the end, as a share of the peak, in [0, 1].
-        decay_all: also decay tensors with one dimension (biases, norms), which is off for all but few papers.
+        decay_all: also decay tensors with one dimension (biases, norms), which is off for all but few papers. ``lars``
+            then decays them without adapting their rate.
         trust: trust coefficient of ``lars``, above 0.
         trust_clip: ``lars`` never moves a tensor faster than the plain rate would.
     """
@@ -82,9 +87,16 @@ class Optimization:
         """The optimiser and its scheduler for ``groups`` (see ``Method.parameter_groups``).
 
         Each group is a dict with ``params`` and, optionally, ``lr_scale`` (multiplies the rate), ``schedule``
-        (its own) and ``weight_decay``.
+        (its own) and ``weight_decay``. ``batch_size`` counts the examples of an optimiser step.
+
+        Raises:
+            ValueError: the rate depends on the examples of a step, and nobody says how many they are.
         """
-        peak = self.lr * (batch_size / self.lr_batch if self.lr_batch and batch_size else 1.0)
+        if self.lr_batch is not None and batch_size is None:
+            raise ValueError(f"lr_batch={self.lr_batch} scales the rate with the examples of a step; give batch_size")
+        peak = self.lr
+        if self.lr_batch is not None and batch_size is not None:
+            peak = self.lr * batch_size / self.lr_batch
         split: list[dict[str, Any]] = []
         factors: list[Callable[[int], float]] = []
         for group in groups:
@@ -117,7 +129,7 @@ class Optimization:
             return torch.optim.RMSprop(groups, alpha=self.beta2, eps=self.eps)
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, momentum=self.momentum, fused=_can_fuse(groups))
-        return LARS(groups, momentum=self.momentum, trust=self.trust, clip=self.trust_clip)
+        return LARS(groups, momentum=self.momentum, trust=self.trust, clip=self.trust_clip, decay_all=self.decay_all)
 
     def _schedule(self, schedule: str, total_steps: int) -> Callable[[int], float]:
         warmup = round(self.warmup * total_steps)
@@ -177,8 +189,10 @@ class LARS(Optimizer):
 
     For tensors with more than one dimension: :math:`g \leftarrow g + \lambda p`, then
     :math:`g \leftarrow \eta \|p\| / \|g\| \cdot g` (unchanged when either norm is 0); for all others the plain
-    gradient, without weight decay. Then :math:`v \leftarrow \mu v + g` and :math:`p \leftarrow p - \alpha v`
-    (the form in the released SimCLR, BYOL and Barlow Twins code).
+    gradient, without weight decay. Then :math:`v \leftarrow \mu v + g` and :math:`p \leftarrow p - \alpha v`,
+    the form of the released BYOL and Barlow Twins code. You et al. and the released SimCLR code keep the rate in the
+    velocity, :math:`v \leftarrow \mu v + \alpha g` and :math:`p \leftarrow p - v`: the same while the rate is constant,
+    and behind a changing one by about :math:`1 / (1 - \mu)` steps.
 
     Args:
         params: parameters or groups, each group with its own ``lr`` and ``weight_decay``.
@@ -188,6 +202,7 @@ class LARS(Optimizer):
         trust: :math:`\eta`, the trust coefficient.
         clip: take the smaller of :math:`\eta \|p\| / (\alpha \|g\|)` and 1 instead, so that a tensor's step is at most
             that of plain SGD; solo-learn trains with it and :math:`\eta` of 0.02.
+        decay_all: tensors with one dimension decay too: their gradient is :math:`g + \lambda p`, still not adapted.
     """
 
     def __init__(
@@ -198,8 +213,10 @@ class LARS(Optimizer):
         weight_decay: float = 0.0,
         trust: float = 0.001,
         clip: bool = False,
+        decay_all: bool = False,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "clip": clip}
+        defaults["decay_all"] = decay_all
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -214,7 +231,7 @@ class LARS(Optimizer):
                 continue
             adapted = [p.ndim > 1 for p in params]
             updates = [
-                p.grad.add(p, alpha=group["weight_decay"]) if big else p.grad.clone()
+                p.grad.add(p, alpha=group["weight_decay"]) if big or group.get("decay_all") else p.grad.clone()
                 for p, big in zip(params, adapted, strict=True)
             ]
             weight_norms = torch._foreach_norm(params)

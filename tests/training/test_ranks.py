@@ -277,12 +277,16 @@ def test_the_same_command_trains_on_two_processes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-port", str(free_port()), "-m", "nearfar", "train", "simclr", "--out", str(tmp_path / "run")]
     command += ["--steps", "4", "--batch-size", "32", "--size", "16", "--projection-hidden", "16"]
+    command += ["--accumulate", "2", "--optimization.schedule", "constant", "--optimization.warmup", "0"]
+    command += ["--optimization.lr", "0.001", "--optimization.lr_batch", "16"]
     found = subprocess.run(
         command, capture_output=True, text=True, timeout=180, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert found.returncode == 0, found.stderr[-2000:]
     assert found.stderr.count("step 4/4") == 1  # one process speaks
     assert (tmp_path / "run" / "encoder.safetensors").is_file()
-    losses_seen = [row["train/loss"] for row in read_metrics(tmp_path / "run" / "metrics.csv") if "train/loss" in row]
+    rows = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert {row["lr"] for row in rows if "lr" in row} == {0.001 * 64 / 16}
+    losses_seen = [row["train/loss"] for row in rows if "train/loss" in row]
     assert losses_seen
     assert all(math.isfinite(loss) for loss in losses_seen)

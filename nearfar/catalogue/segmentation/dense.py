@@ -10,6 +10,7 @@ SMALL = {
     "views": "gentle",
     "optimization.optimizer": "adamw",
     "optimization.lr": 2e-3,
+    "optimization.lr_batch": None,
     "optimization.weight_decay": 0.01,
     "optimization.warmup": 0.05,
     "batch_size": 32,
