@@ -390,7 +390,7 @@ def _refused(method: Method, batch: Any) -> str:
     made = f" ({', '.join(takes._fields)})" if hasattr(takes, "_fields") else ""
     return (
         f"{type(method).__name__} learns from {takes.__name__}{made}, and the loader gave a "
-        f"{type(batch).__name__}{held}; make its batches of it with a collate_fn, or hand the data to nearfar.training.fit"
+        f"{type(batch).__name__}{held}; make its batches of it with a collate_fn, or hand the data to fit"
     )
 
 
