@@ -22,7 +22,7 @@ COMMANDS = {
     "resume": ("train", "continue an interrupted run, to the bit"),
     "evaluate": ("measure", "measure finished runs beside their untrained selves, and systems that need no training"),
     "embed": ("measure", "turn data into vectors with a finished run"),
-    "compare": ("measure", "train several methods over several seeds; one table with intervals"),
+    "compare": ("compare", "train several systems over several seeds; differences with intervals"),
     "reproduce": ("measure", "re-test a paper's claim at laptop scale"),
     "report": ("measure", "write a run's page"),
     "generate": ("verbs", "let a finished run, or a system that needs no training, make something"),

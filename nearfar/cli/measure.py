@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.catalogue import ENTRIES, FIELDS, MEASURED, find
+from nearfar.cli.tables import table
 from nearfar.system import UsageError
 
 
@@ -84,21 +85,6 @@ def across(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     return table({n: {c: column[n] for c, column in columns.items() if n in column} for n in names}, "{:.3f}".format)
 
 
-def table(rows: Mapping[str, Mapping[str, Any]], form: Any) -> str:
-    """Rows of named values as aligned text; a dash where a row lacks a column."""
-    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    lines = [["", *columns]]
-    for name, row in rows.items():
-        lines.append([name, *(form(row[c]) if c in row else "-" for c in columns)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
-
-
 def embed(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar embed", description="Turn data into vectors with a finished run.")
     parser.add_argument("run", type=Path, help="the run's folder")
@@ -111,58 +97,6 @@ def embed(argv: list[str]) -> int:
     found = workflow.embed_with_run(options.run, options.data, options.out, overwrite=options.overwrite)
     print(f"{found.rows} vectors of width {found.width} in {options.out}", file=sys.stderr)
     return 0
-
-
-def compare(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="nearfar compare",
-        description="Train methods of one field on the same data with the same seeds; one table with 95% intervals.",
-    )
-    parser.add_argument("methods", nargs="+", help="two or more slugs")
-    parser.add_argument("--data", help="where the data is; the embedded set when not given")
-    parser.add_argument("--size", type=int, help="side of images in pixels")
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
-    parser.add_argument("--preset", choices=["paper", "laptop"], help="which defaults; laptop without --data")
-    for flag, kind in (("--steps", int), ("--epochs", float), ("--batch-size", int), ("--encoder", str)):
-        parser.add_argument(flag, type=kind, help=f"the same {flag[2:]} for every method")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(argv)
-    if options.seeds < 1:
-        raise UsageError(f"--seeds must be at least 1, got {options.seeds}")
-    from nearfar import workflow
-    from nearfar.evaluation import mean_interval
-
-    arguments, training = {}, {}
-    for slug in options.methods:
-        chosen = _settings(slug, options)
-        arguments[slug], training[slug] = chosen.arguments, vars(chosen.training)
-    found = workflow.compare(
-        options.methods,
-        data=options.data,
-        seeds=options.seeds,
-        arguments=arguments,
-        training=training,
-        data_options={"size": options.size} if options.size else {},
-        progress=sys.stderr.isatty(),
-    )
-    if options.json:
-        print(json.dumps(found))
-        return 0
-    rows = {name: {metric: mean_interval(values) for metric, values in row.items()} for name, row in found.items()}
-    print(table(rows, lambda interval: f"{interval[0]:.3f} ± {(interval[2] - interval[1]) / 2:.3f}"))
-    return 0
-
-
-def _settings(slug: str, options: argparse.Namespace) -> Any:
-    from nearfar.cli.options import Flags
-
-    flags = Flags(find(slug), "nearfar compare", "")
-    flags.use(options.preset or ("paper" if options.data else "laptop"))
-    words = []
-    for name in ("steps", "epochs", "batch_size", "encoder"):
-        if getattr(options, name) is not None:
-            words += [f"--{name}", str(getattr(options, name))]
-    return flags.parse(words)
 
 
 def reproduce(argv: list[str]) -> int:

@@ -54,6 +54,10 @@ class Flags:
         clash = set(self.options) & set(self.names)
         self.parser.add_function_arguments(self.loader, skip={"data", *clash})
 
+    def known_flags(self) -> set[str]:
+        """Every flag of the parser, with underscores."""
+        return {flag for action in self.parser._actions for flag in action.option_strings if flag.startswith("--")}
+
     def use(self, preset: str) -> None:
         """Replace the paper's defaults: ``laptop`` by those for the embedded data on a processor, ``tiny`` by the
         smallest training there is, which shows that everything works and teaches nothing."""

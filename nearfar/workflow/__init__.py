@@ -1,11 +1,14 @@
 """What the commands do, as functions: the one place where catalogue, field, training and run folder meet."""
 
 from nearfar.training.fit import first_process, fit
-from nearfar.workflow.measuring import compare, embed_with_run, evaluate_procedure, evaluate_run, score_rows
+from nearfar.workflow.comparing import Arm, Comparison, compare
+from nearfar.workflow.measuring import embed_with_run, evaluate_procedure, evaluate_run, score_rows
 from nearfar.workflow.running import like_the_run, load_run, resume_run, run_data, run_parts, train
 from nearfar.workflow.systems import build_method, laptop_settings, load_data, measure, trainable
 
 __all__ = [
+    "Arm",
+    "Comparison",
     "build_method",
     "compare",
     "embed_with_run",

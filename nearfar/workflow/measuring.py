@@ -1,4 +1,4 @@
-"""Measuring, embedding and comparing systems."""
+"""Measuring and embedding."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from nearfar import catalogue
 from nearfar.catalogue import find
 from nearfar.sources.data import in_order
 from nearfar.system import Entry, Scores, require
-from nearfar.training import Method, Training
+from nearfar.training import Method
 from nearfar.training.embed import Written, embed_to, to_device
-from nearfar.training.fit import fit
 from nearfar.workflow.running import like_the_run, load_run, run_data, run_parts
-from nearfar.workflow.systems import build_method, load_data, measure, trainable
+from nearfar.workflow.systems import build_method, load_data, measure
 
 
 def evaluate_run(
@@ -108,40 +107,3 @@ def score_rows(system: Any, data: Any, *, batch_size: int = 256) -> dict[str, An
                     torch.as_tensor(values).tolist() if torch.is_tensor(values) else values
                 )
     return columns
-
-
-def compare(
-    slugs: list[str],
-    *,
-    data: Any = None,
-    seeds: int = 3,
-    arguments: Mapping[str, Mapping[str, Any]] | None = None,
-    training: Mapping[str, Mapping[str, Any]] | None = None,
-    data_options: Mapping[str, Any] | None = None,
-    progress: bool = True,
-) -> dict[str, dict[str, list[float]]]:
-    """Train every method on the same data with the same seeds; metric values by method (and ``untrained``).
-
-    All methods must be of one field. ``untrained`` is the first method's encoder with its initial weights.
-    """
-    systems = [trainable(slug) for slug in slugs]
-    rooms = {system.field for system in systems}
-    if len(rooms) != 1:
-        raise ValueError(f"compare takes methods of one field; these are of {', '.join(sorted(rooms))}")
-    collection = load_data(systems[0].field, systems[0].data if data is None else data, **dict(data_options or {}))
-    table: dict[str, dict[str, list[float]]] = {}
-    for seed in range(seeds):
-        for position, system in enumerate(systems):
-            settings = Training(**{**dict((training or {}).get(system.slug, {})), "seed": seed})
-            method = build_method(system, (arguments or {}).get(system.slug, {}), collection, seed)
-            if position == 0:
-                _collect(table, "untrained", measure(system, method.eval(), collection))
-                method.train()
-            fit(method, collection, settings, progress=progress)
-            _collect(table, system.slug, measure(system, method, collection))
-    return table
-
-
-def _collect(table: dict[str, dict[str, list[float]]], row: str, scores: Mapping[str, float]) -> None:
-    for name, value in scores.items():
-        table.setdefault(row, {}).setdefault(name, []).append(float(value))

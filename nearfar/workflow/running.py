@@ -56,17 +56,22 @@ def train(
     training = settled(method, collection, training)
     run = None
     if out is not None:
-        config = {
-            "method": slug,
-            "hyperparameters": plain(method.config),
-            "data": {"source": _source(data), **plain(options)},
-            "training": asdict(training),
-            "environment": environment(),
-        }
+        config = config_of(slug, method, data, options, training)
         run = Run.create(out, config) if first_process() else Run(out)
         _list_skipped(run, collection)
     _fit_and_let_go(method, collection, training, run, progress=progress)
     return method, run
+
+
+def config_of(slug: str, method: Method, data: Any, options: Mapping[str, Any], training: Training) -> dict[str, Any]:
+    """What a run's ``config.yaml`` says: enough to repeat it."""
+    return {
+        "method": slug,
+        "hyperparameters": plain(method.config),
+        "data": {"source": _source(data), **plain(dict(options))},
+        "training": asdict(training),
+        "environment": environment(),
+    }
 
 
 def _fit_and_let_go(method: Method, data: Data, training: Training, run: Run | None, **options: Any) -> None:
