@@ -13,6 +13,8 @@ from nearfar.catalogue import ENTRIES, FIELDS, MEASURED, find
 from nearfar.cli.tables import table
 from nearfar.system import UsageError
 
+ACCEPT = "go on although the run's data changed since it was trained"
+
 
 def evaluate(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
@@ -24,6 +26,7 @@ def evaluate(argv: list[str]) -> int:
     parser.add_argument(
         "--also", nargs="+", default=[], help="further measures; for images corruptions, few-labels and others"
     )
+    parser.add_argument("--accept-changes", action="store_true", help=ACCEPT)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options, words = parser.parse_known_args(argv)
     from nearfar import workflow
@@ -37,7 +40,14 @@ def evaluate(argv: list[str]) -> int:
     for path in options.runs:
         entry = find(Run.open(path).config["method"])
         given = loader_options(entry, words, "nearfar evaluate")
-        results[str(path)] = workflow.evaluate_run(path, options.data, seed=options.seed, also=options.also, **given)
+        results[str(path)] = workflow.evaluate_run(
+            path,
+            options.data,
+            seed=options.seed,
+            also=options.also,
+            accept_changes=options.accept_changes,
+            **given,
+        )
     if options.json:
         print(json.dumps(results))
         return 0
@@ -91,10 +101,17 @@ def embed(argv: list[str]) -> int:
     parser.add_argument("data", nargs="?", help="what to embed; the run's own data when not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .parquet or .npz file, or a folder")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument("--accept-changes", action="store_true", help=ACCEPT)
     options = parser.parse_args(argv)
     from nearfar import workflow
 
-    found = workflow.embed_with_run(options.run, options.data, options.out, overwrite=options.overwrite)
+    found = workflow.embed_with_run(
+        options.run,
+        options.data,
+        options.out,
+        overwrite=options.overwrite,
+        accept_changes=options.accept_changes,
+    )
     print(f"{found.rows} vectors of width {found.width} in {options.out}", file=sys.stderr)
     return 0
 

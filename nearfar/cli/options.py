@@ -7,6 +7,7 @@ import inspect
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from docstring_parser import parse as parse_docstring
@@ -100,7 +101,7 @@ def refuse_class_paths(words: list[str], types_of: Mapping[str, Any]) -> None:
         UsageError: there is such a word.
     """
     pairs = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             pairs.append((name, value if equals else following))

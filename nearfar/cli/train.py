@@ -123,12 +123,17 @@ def resume(argv: list[str]) -> int:
     )
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
-    parser.add_argument("--accept-changes", action="store_true", help="go on although settings differ from the run's")
+    parser.add_argument(
+        "--accept-changes", action="store_true", help="go on although settings or data differ from the run's"
+    )
+    parser.add_argument("--data", type=str, help="where the run's data are now, if not where they were")
     options, words = parser.parse_known_args(argv)
     _requeue_before_training()
     from nearfar import workflow
 
-    changes = _changes(options.run, words) if words else None
+    changes = _changes(options.run, words) if words else {}
+    if options.data is not None:
+        changes["data"] = {**changes.get("data", {}), "source": str(Path(options.data).resolve())}
     _, run = workflow.resume_run(options.run, changes=changes, accept_changes=options.accept_changes)
     return _finish(run, options.json)
 

@@ -33,6 +33,8 @@ class Run:
 
     ============================  =====================================================================
     ``config.yaml``               method, hyper-parameters, data and training settings, environment
+    ``data.tsv``                  the data's fingerprint (:mod:`nearfar.sources.fingerprint`), where they are files
+    ``skipped.tsv``               which examples are left out, and why
     ``metrics.csv``               one row per logged step
     ``checkpoints/``              see :mod:`nearfar.training.checkpoint`
     ``kept.safetensors``          all weights that the trained system needs, where that is more than its encoder
@@ -123,6 +125,10 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def data_path(self) -> Path:
+        return self.path / "data.tsv"
 
     @property
     def encoder_path(self) -> Path:

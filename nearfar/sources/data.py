@@ -13,6 +13,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nearfar.common.randomness import derive_seed
+from nearfar.sources.fingerprint import SAMPLED, digest_of
 from nearfar.sources.skipped import BadDataError
 
 
@@ -70,6 +71,16 @@ class Data(abc.ABC):
     def splits(self) -> Mapping[str, Data]:
         """Held-out sets for evaluation, by name; empty when there are none."""
         return {}
+
+    def contents(self) -> Mapping[str, str]:
+        """What the collection holds, by part, so that a run can tell whether it is still the same.
+
+        A few examples stand for the rest here. A collection of files, and one that holds its examples, says more:
+        see :mod:`nearfar.sources.fingerprint`.
+        """
+        rows = np.unique(np.linspace(0, max(len(self) - 1, 0), SAMPLED).astype(np.int64))
+        examples = [self.batch(rows[i : i + 1]) for i in range(len(rows))] if len(self) else []
+        return {"examples": f"{len(self)} {digest_of(self.labels, examples)}"}
 
     def sampler(
         self,

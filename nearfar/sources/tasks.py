@@ -72,6 +72,13 @@ class Tasks(Data):
             for name, s in task.splits().items()
         }
 
+    def contents(self) -> Mapping[str, str]:
+        return {
+            f"{of}: {name}": value
+            for of, task in zip(self.names, self.tasks, strict=True)
+            for name, value in task.contents().items()
+        }
+
     def batch(self, indices: np.ndarray) -> Any:
         return self._of_one(indices, "batch")
 

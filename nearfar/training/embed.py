@@ -15,6 +15,7 @@ from torch import nn
 from nearfar.evaluation import Embeddings
 from nearfar.evaluation.embeddings.shards import Shards
 from nearfar.sources.data import Data
+from nearfar.sources.fingerprint import total
 from nearfar.training.method import Method
 
 
@@ -59,7 +60,7 @@ def embed_to(
         found = embed(method, data, batch_size=batch_size, provenance=provenance)
         found.save(path, overwrite=overwrite)
         return Written(*found.array.shape)
-    origin = {"weights": digest(method.encoder), **_provenance(method, data, provenance)}
+    origin = {"weights": digest(method.encoder), "collection": total(data), **_provenance(method, data, provenance)}
     shards = Shards(path, len(data), per_file=per_file, provenance=origin, overwrite=overwrite)
     with method.frozen():
         for part in shards.missing():

@@ -16,7 +16,7 @@ from nearfar.runs.settings import differences, in_words
 from nearfar.system import Better, Entry, Scores
 from nearfar.training import Run, RunError, Training
 from nearfar.training.fit import fit
-from nearfar.workflow.running import config_of, load_run, resume_run
+from nearfar.workflow.running import check_unchanged, config_of, keep_what_was_found, load_run, resume_run
 from nearfar.workflow.systems import build_method, load_data, measure
 
 
@@ -176,6 +176,7 @@ def _kept(work: _Work, arm: Arm, training: Training, method: Any, folder: Path) 
     config = config_of(arm.entry.slug, method, work.source, work.options, training)
     if not (folder / "config.yaml").is_file():
         run = Run.create(folder, config)
+        keep_what_was_found(run, work.collection, arm.entry, config["data"])
         try:
             return run, fit(method, work.collection, training, run=run, progress=work.progress), True
         finally:
@@ -184,6 +185,7 @@ def _kept(work: _Work, arm: Arm, training: Training, method: Any, folder: Path) 
     changed = differences(run.config, {**config, "training": plain(config["training"])})
     if changed:
         raise RunError(f"{folder} was trained with other settings: {in_words(changed)}. Choose another --out")
+    check_unchanged(run, work.collection, False)
     if run.complete:
         return run, load_run(folder)[1], False
     return run, resume_run(folder, progress=work.progress)[0], True

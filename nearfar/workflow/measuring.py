@@ -15,23 +15,32 @@ from nearfar.sources.data import in_order
 from nearfar.system import Entry, Scores, require
 from nearfar.training import Method
 from nearfar.training.embed import Written, embed_to, to_device
-from nearfar.workflow.running import like_the_run, load_run, run_data, run_parts
+from nearfar.workflow.running import check_unchanged, like_the_run, load_run, run_data, run_parts
 from nearfar.workflow.systems import build_method, load_data, measure
 
 
 def evaluate_run(
-    path: Path | str, data: Any = None, *, seed: int = 0, also: Sequence[str] = (), **options: Any
+    path: Path | str,
+    data: Any = None,
+    *,
+    seed: int = 0,
+    also: Sequence[str] = (),
+    accept_changes: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
     """Measure a finished run, beside its untrained self; the numbers are kept in ``evaluation.json``.
 
-    ``also`` names further measures of the field, kept under ``further``.
+    ``also`` names further measures of the field, kept under ``further``; ``accept_changes`` measures on the run's own
+    data although they changed since.
 
     Raises:
-        ValueError: a measure that the field does not have.
+        ValueError: a measure that the field does not have. RunError: the run's data changed.
     """
     system, method, run = load_run(path)
     known = _known_measures(system, also)
     collection = run_data(system, like_the_run(run, data, options))
+    if data is None and not options:  # other options give other arrays
+        check_unchanged(run, collection, accept_changes)
     _, untrained, _, _ = run_parts(run)
     untrained.eval()
     trained = measure(system, method, collection, seed=seed)
@@ -84,11 +93,15 @@ def _known_measures(system: Entry, also: Sequence[str]) -> Mapping[str, Any]:
     return known
 
 
-def embed_with_run(path: Path | str, data: Any, out: Path, *, overwrite: bool = False, **options: Any) -> Written:
+def embed_with_run(
+    path: Path | str, data: Any, out: Path, *, overwrite: bool = False, accept_changes: bool = False, **options: Any
+) -> Written:
     """Embed the run's data or any other of its field into a file or, for any number of examples, into a folder."""
     system, method, run = load_run(path)
     require(method, "embeds", system.slug)
     collection = run_data(system, like_the_run(run, data, options))
+    if data is None and not options:  # other options give other arrays
+        check_unchanged(run, collection, accept_changes)
     origin = {"method": system.slug, "run": str(run.path)}
     return embed_to(method, collection, out, provenance=origin, overwrite=overwrite)
 

@@ -12,12 +12,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model
 
+from nearfar import catalogue
 from nearfar.catalogue import find
 from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
 from nearfar.runs.configure import construct
 from nearfar.runs.hub import plain
 from nearfar.runs.run import environment
 from nearfar.runs.settings import differences, in_words
+from nearfar.sources.fingerprint import changes, fingerprint, keep
+from nearfar.sources.fingerprint import kept as kept_fingerprint
 from nearfar.sources.skipped import Skipped
 from nearfar.system import Entry
 from nearfar.training import Data, Method, Run, RunError, Training
@@ -58,7 +61,7 @@ def train(
     if out is not None:
         config = config_of(slug, method, data, options, training)
         run = Run.create(out, config) if first_process() else Run(out)
-        _list_skipped(run, collection)
+        keep_what_was_found(run, collection, system, config["data"])
     _fit_and_let_go(method, collection, training, run, progress=progress)
     return method, run
 
@@ -68,7 +71,7 @@ def config_of(slug: str, method: Method, data: Any, options: Mapping[str, Any], 
     return {
         "method": slug,
         "hyperparameters": plain(method.config),
-        "data": {"source": _source(data), **plain(dict(options))},
+        "data": {**plain(_placed(find(slug), options)), "source": _source(find(slug), data)},
         "training": asdict(training),
         "environment": environment(),
     }
@@ -84,18 +87,68 @@ def _fit_and_let_go(method: Method, data: Data, training: Training, run: Run | N
         raise
 
 
-def _source(data: Any) -> str | None:
-    if data is None or isinstance(data, str):
+def _source(system: Entry, data: Any) -> str | None:
+    """What ``config.yaml`` says of where the data is; files by their full path, so that any folder will do later."""
+    if data is None or isinstance(data, str | Path):
+        named = isinstance(data, str) and data in catalogue.field(system.field).embedded
+        return data if data is None or named else str(_place(data))  # type: ignore[return-value]
+    return f"<{type(data).__name__} in memory>"
+
+
+def _place(data: str | Path) -> str | Path:
+    """The full path of something that is there; anything else as it is."""
+    try:
+        return Path(data).expanduser().resolve() if Path(data).expanduser().exists() else data
+    except (OSError, ValueError, RuntimeError):  # no path at all
         return data
-    return str(Path(data).resolve()) if isinstance(data, Path) else f"<{type(data).__name__} in memory>"
 
 
-def _list_skipped(run: Run, data: Data) -> None:
-    """What is left out of the data, now and while training, in the run's ``skipped.tsv``."""
+def _placed(system: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a loader, paths among them in full."""
+    embedded = catalogue.field(system.field).embedded
+
+    def is_path(name: str, value: Any) -> bool:
+        return isinstance(value, Path) or (
+            isinstance(value, str) and ("/" in value or name == "target") and value not in embedded
+        )
+
+    return {name: str(_place(value)) if is_path(name, value) else value for name, value in options.items()}
+
+
+def keep_what_was_found(run: Run, data: Any, system: Entry, described: Mapping[str, Any]) -> None:
+    """What is left out of the data, now and while training, in ``skipped.tsv``; a fingerprint in ``data.tsv``."""
     for part in (data, *data.splits().values()):
         skipped = getattr(part, "skipped", None)
         if isinstance(skipped, Skipped):
             skipped.keep_in(run.path / "skipped.tsv", write=first_process())
+    found = fingerprint(data) if first_process() and _in_files(system, described) else {}
+    if found:
+        keep(run.data_path, found)
+
+
+def _in_files(system: Entry, described: Mapping[str, Any]) -> bool:
+    """Whether the data are files, which can change; embedded and generated sets cannot."""
+    source = described.get("source")
+    known = (None, *catalogue.field(system.field).embedded)
+    return (source not in known and not str(source).startswith("<")) or described.get("target") not in known
+
+
+def check_unchanged(run: Run, data: Any, accepted: bool) -> str:
+    """In words, how the run's data differ from those it was begun with; empty where they do not.
+
+    Raises:
+        RunError: they do, and that is not ``accepted``.
+    """
+    before = kept_fingerprint(run.data_path)
+    if before is None:
+        return ""
+    found = changes(before, fingerprint(data))
+    if found and not accepted:
+        raise RunError(
+            f"the data of {run.path} are not those that it was trained on: {found}. Undo this, name other data with "
+            "--data, or give --accept-changes to go on with what is there"
+        )
+    return found
 
 
 def run_parts(run: Run, config: Mapping[str, Any] | None = None) -> tuple[Entry, Method, Training, Mapping[str, Any]]:
@@ -113,7 +166,14 @@ def run_data(system: Entry, described: Mapping[str, Any]) -> Data:
     source = options.pop("source", None)
     if isinstance(source, str) and source.startswith("<"):
         raise RunError(f"this run was trained on {source}, which only its own process had; give the data again")
-    return load_data(system.field, source, **options)
+    try:
+        return load_data(system.field, source, **options)
+    except FileNotFoundError as error:
+        if source is None or Path(source).exists():
+            raise
+        raise FileNotFoundError(
+            f"the run's data are not at {source} any more (from {Path.cwd()}); name their place with --data"
+        ) from error
 
 
 def like_the_run(run: Run, data: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,9 +214,13 @@ def resume_run(
     _compare_environment(run, before)
     system, method, training, described = run_parts(run, config)
     collection = run_data(system, described)
+    other = check_unchanged(run, collection, accept_changes)
+    if other:
+        step = 0 if checkpoint is None else checkpoint_step(checkpoint)
+        config["changes"] = [*config.get("changes", []), {"at_step": step, "data": other}]
     if config != before and first_process():
         run.write_config(config)
-    _list_skipped(run, collection)
+    keep_what_was_found(run, collection, system, described)
     try:
         extra = [Reconfigured()] if changed else []
         _fit_and_let_go(method, collection, training, run, checkpoint=checkpoint, progress=progress, callbacks=extra)
@@ -175,6 +239,8 @@ def _changed(run: Run, checkpoint: Path | None, config: dict[str, Any], accepted
         return False
     trained = SafeCheckpointIO().load_checkpoint(checkpoint).get("nearfar") or run.config
     found = differences(trained, config)
+    if run.data_path.is_file():
+        found.pop("data.source", None)  # the fingerprint says whether it holds the same
     if not found:
         return False
     step = checkpoint_step(checkpoint)

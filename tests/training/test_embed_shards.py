@@ -36,6 +36,9 @@ class Counting(Vectors):
 
     given, limit = 0, 10**9
 
+    def contents(self) -> dict[str, str]:
+        return {"examples": str(len(self))}
+
     def batch(self, indices: np.ndarray):
         if self.given >= self.limit:
             raise KeyboardInterrupt

@@ -61,7 +61,8 @@ class Shards:
                 file.write(json.dumps(wanted, indent=2).encode())
         elif _lasting(begun) != _lasting(wanted):
             raise FileExistsError(
-                f"{self.folder} holds other embeddings, or part of them; choose another name or pass overwrite=True"
+                f"{self.folder} holds other embeddings, or part of them{_differing(begun, wanted)}; choose another "
+                "name or pass overwrite=True"
             )
         elif not [*self.missing()]:
             raise FileExistsError(f"{self.folder} is complete; choose another name or pass overwrite=True")
@@ -134,6 +135,14 @@ def _files(examples: int, per_file: int) -> int:
 def _manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / MANIFEST
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _differing(begun: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """What the embeddings that are there were made of and these are not, in words."""
+    kinds = {"collection": "data that has changed since", "weights": "other weights", "data": "other data"}
+    then, now = begun["provenance"], wanted["provenance"]
+    found = [words for name, words in kinds.items() if then.get(name) != now.get(name)]
+    return f" (of {', '.join(found)})" if found else ""
 
 
 def _lasting(manifest: dict[str, Any]) -> dict[str, Any]:

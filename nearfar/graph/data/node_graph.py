@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nearfar.graph.extra import torch_geometric
+from nearfar.sources.fingerprint import digest_of
 from nearfar.training import Data
 
 
@@ -100,3 +101,7 @@ class NodeGraph(Data):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"in_features": self.graph.num_node_features}
+
+    def contents(self) -> Mapping[str, str]:
+        parts = {"x": self.graph.x, "edge_index": self.graph.edge_index, "y": self.labels}
+        return {name: digest_of(part) for name, part in parts.items() if part is not None}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nearfar.multimodal.method import PairBatch
+from nearfar.sources.fingerprint import digest_of
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import why_no_text
 from nearfar.training import Data
@@ -54,6 +55,9 @@ class CaptionedImages(ImageArray):
         self.skipped = skipped
         self.classes = dict(classes or {})
         self.gallery = gallery
+
+    def contents(self) -> Mapping[str, str]:
+        return {**super().contents(), "captions": digest_of(self.captions)}
 
     def batch(self, indices: np.ndarray) -> PairBatch:  # type: ignore[override]
         found = super().batch(indices)

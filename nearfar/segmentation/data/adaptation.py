@@ -105,6 +105,10 @@ class AdaptationScenes(Data):
     def _pixels(self) -> np.ndarray:
         return class_pixels(self.source, int(self.facts["num_classes"]))
 
+    def contents(self) -> Mapping[str, str]:
+        sides = {"labelled": self.source, "unlabelled": self.target}
+        return {f"{side}: {name}": value for side, data in sides.items() for name, value in data.contents().items()}
+
     @property
     def ids(self) -> np.ndarray:
         return self.source.ids

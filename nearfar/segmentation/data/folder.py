@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from nearfar.segmentation.data.layout import SceneFiles
 from nearfar.segmentation.data.scenes import Scenes
 from nearfar.segmentation.data.statistics import count_classes, read_counts
 from nearfar.segmentation.method import SceneBatch
+from nearfar.sources.fingerprint import file_contents
 from nearfar.training import Data
 
 
@@ -97,6 +99,10 @@ class FileScenes(Scenes):
     @property
     def ids(self) -> np.ndarray:
         return np.array([each.scene for each in self.files])
+
+    def contents(self) -> Mapping[str, str]:
+        paths = [path for each in self.files for path in (*each.images, each.label) if path is not None]
+        return file_contents(self.root, dict.fromkeys(os.path.relpath(path, self.root) for path in paths))
 
     @cached_property
     def _first_shape(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from nearfar.sources.fingerprint import digest_of
 from nearfar.sources.skipped import Skipped
 from nearfar.text.method import TextBatch
 from nearfar.training import Data
@@ -70,3 +71,13 @@ class Sentences(Data):
 
     def splits(self) -> Mapping[str, Data]:
         return self._splits
+
+    def contents(self) -> Mapping[str, str]:
+        parts = {
+            "sentences": self.sentences,
+            "labels": self.labels,
+            "positives": self.positives,
+            "negatives": self.negatives,
+            "pairs": self.pairs,
+        }
+        return {name: digest_of(part) for name, part in parts.items() if part is not None}

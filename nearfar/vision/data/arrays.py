@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from nearfar.sources.fingerprint import digest_of
 from nearfar.sources.skipped import Skipped
 from nearfar.training import Data
 from nearfar.vision.method import ImageBatch
@@ -68,6 +69,10 @@ class ImageArray(Data):
     def splits(self) -> Mapping[str, Data]:
         return self._splits
 
+    def contents(self) -> Mapping[str, str]:
+        found = {"images": digest_of(self.images)}
+        return found if self.labels is None else {**found, "labels": digest_of(self.labels)}
+
 
 class ImageGroups(ImageArray):
     """Several pictures of each thing, such as one object in several styles; a view is of any of them.
@@ -94,6 +99,9 @@ class ImageGroups(ImageArray):
         super().__init__(images[:, 0], labels, ids=ids, name=name, splits=splits)
         flat = as_images(images.reshape(-1, *images.shape[2:]))
         self.groups = flat.reshape(*images.shape[:2], *flat.shape[1:])
+
+    def contents(self) -> Mapping[str, str]:
+        return {**super().contents(), "images": digest_of(self.groups)}
 
     def batch(self, indices: np.ndarray) -> ImageBatch:
         pixels = torch.from_numpy(self.groups[indices]).permute(0, 1, 4, 2, 3)

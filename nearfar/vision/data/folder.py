@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nearfar.sources.fingerprint import file_contents
 from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, decode, quiet, square, to_square, why_unreadable
@@ -124,6 +125,9 @@ class ImageFolder(Data):
     @property
     def ids(self) -> np.ndarray:
         return np.array([plain(name) for name in self.files])
+
+    def contents(self) -> Mapping[str, str]:
+        return file_contents(self.root, self.files)
 
     def readable(self, rows: np.ndarray) -> np.ndarray:
         return np.array([plain(self.files[row]) not in self.skipped for row in rows], dtype=bool)
