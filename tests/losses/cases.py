@@ -17,8 +17,11 @@ from nearfar.losses.engine import proxy
 from tests.losses import reference, reference_views
 from tests.losses.registry import ROWS, WIDTH, Case, draw, total, value_and_gradients
 
-__all__ = ["CASES", "LABELS", "PLAIN", "ROWS", "SOFTMAX", "WIDTH", "Case", "close", "total", "value_and_gradients"]
+__all__ = [
+    "BLOCKED", "CASES", "LABELS", "PLAIN", "ROWS", "SOFTMAX", "WIDTH", "Case", "close", "total", "value_and_gradients",
+]  # fmt: skip
 
+RANDOM = torch.rand(ROWS, ROWS, generator=torch.Generator().manual_seed(4))
 LABELS = torch.tensor([3, 3, -1, 7, 3, 7, 7, 0, 0, 3, 0, 7, 12])
 
 
@@ -36,6 +39,10 @@ def everything(loss: Callable) -> Callable:
 
 def labelled(loss: Callable) -> Callable:
     return lambda features, **options: loss(features, LABELS, **options)
+
+
+def own_negatives(loss: Callable) -> Callable:
+    return lambda q, k, first, second, **options: loss(q, k, own_negatives=torch.stack([first, second], 1), **options)
 
 
 def crops(loss: Callable) -> Callable:
@@ -65,7 +72,7 @@ SOFTMAX = [
     pair("info_nce raw", 2, fn="info_nce", normalize=False),
     pair("info_nce queue", 2, 1, queue, "info_nce", in_batch=False),
     pair("info_nce everything", 3, 1, everything, "info_nce", hard_negative_bias=-1.5, symmetric=True),
-    case("symmetric_info_nce", losses.symmetric_info_nce, partial(reference.info_nce, symmetric=True), 2),
+    pair("symmetric_info_nce", 2),
     pair("nt_xent", 2),
     pair("grace", 2),
     pair("grace inter", 2, fn="grace", intra=False),
@@ -80,6 +87,33 @@ SOFTMAX = [
     ),
     *(more(f"poly_view {v}", 4, many, variant=v) for v in VARIANTS),
     pair("relic_multicrop others", 5, wrap=crops, fn="relic_multicrop", alpha=2.0, include_same_crop=False),
+    pair("nt_xent raw", 2, fn="nt_xent", normalize=False),
+    pair("nt_xent decoupled", 2, fn="nt_xent", decoupled=True),
+    pair("symmetric_info_nce raw", 2, normalize=False, fn="symmetric_info_nce", decoupled=True),
+    pair("info_nce own", 4, wrap=own_negatives, fn="info_nce"),
+    pair("info_nce decoupled own", 4, wrap=own_negatives, fn="info_nce", in_batch=False, decoupled=True),
+    pair("info_nce soft", 1, 1, fn="info_nce", soft_targets=draw(ROWS, 17).softmax(1)),
+    pair("sigmoid_pair_loss raw", 2, fn="sigmoid_pair_loss", bias=-3.0, normalize=False),
+    pair("supcon raw", 1, wrap=labelled, fn="supcon", normalize=False, anchor_weights=RANDOM[0]),
+    pair("supcon mask", 1, fn="supcon", mask=RANDOM > 0.7, base_temperature=0.2),
+    pair("supcon weights", 1, fn="supcon", weights=RANDOM * (RANDOM > 0.5), on_empty="skip"),
+    pair("weighted_supcon", 1, 1, weights=draw(ROWS, 17, seed=6).abs(), divide_by="count"),
+]
+# The same of rows in blocks: no part of them comes from tiles.
+BLOCKED = [
+    pair("info_nce target", 1, 1, fn="info_nce", target=torch.arange(ROWS) % 5),
+    pair("info_nce decoupled target", 1, 1, fn="info_nce", target=torch.arange(ROWS) % 5, decoupled=True),
+    pair("supcon denominator", 1, wrap=labelled, fn="supcon", denominator=RANDOM > 0.2),
+    pair(
+        "weighted_supcon denominator",
+        1,
+        1,
+        fn="weighted_supcon",
+        weights=draw(ROWS, 17, seed=6) > 0.5,
+        denominator=draw(ROWS, 17, seed=5) > -0.5,
+        divide_by="none",
+        anchor_weights=RANDOM[1],
+    ),
 ]
 # Losses without one.
 PLAIN = [
@@ -143,4 +177,4 @@ OTHERS = [
     case("sinkhorn", losses.sinkhorn, reference_views.sinkhorn, 1, epsilon=0.5),
     case("relic_kl", losses.relic_kl, reference_views.relic_kl, 4, temperature=0.3),
 ]
-CASES = (*(replace(case, tempered=True) for case in SOFTMAX), *PLAIN, *OTHERS)
+CASES = (*(replace(case, tempered=True) for case in (*SOFTMAX, *BLOCKED)), *PLAIN, *OTHERS)

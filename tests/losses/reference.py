@@ -28,6 +28,10 @@ def info_nce(
     symmetric=False,
     hard_negatives=None,
     hard_negative_bias=0.0,
+    own_negatives=None,
+    target=None,
+    soft_targets=None,
+    decoupled=False,
     normalize=True,
 ):
     """(N,) losses."""
@@ -36,28 +40,47 @@ def info_nce(
     losses = []
     for i in range(len(q)):
         logits = [q[i] @ k[j] / temperature for j in (range(len(k)) if in_batch else [i])]
-        target = i if in_batch else 0
+        right = (i if target is None else int(target[i])) if in_batch else 0
+        count = len(logits)
         if extra is not None:
             logits += [q[i] @ row / temperature for row in extra]
+        if own_negatives is not None:
+            own = unit(own_negatives[i]) if normalize else own_negatives[i]
+            logits += [q[i] @ row / temperature for row in own]
         if hard is not None:
             logits += [q[i] @ hard[j] / temperature + (hard_negative_bias if i == j else 0.0) for j in range(len(hard))]
-        losses.append(cross_entropy(logits, target))
+        if soft_targets is not None:
+            losses.append(sum(soft_targets[i, j] * cross_entropy(logits, j) for j in range(count)))
+        else:
+            losses.append(without(logits, right) if decoupled else cross_entropy(logits, right))
     losses = torch.stack(losses)
     if symmetric:
-        back = [cross_entropy([q[j] @ k[i] / temperature for j in range(len(q))], i) for i in range(len(q))]
+        one = without if decoupled else cross_entropy
+        back = [one([q[j] @ k[i] / temperature for j in range(len(q))], i) for i in range(len(q))]
         losses = (losses + torch.stack(back)) / 2
     return losses
 
 
-def nt_xent(z1, z2, *, temperature):
+def symmetric_info_nce(a, b, **options):
+    return info_nce(a, b, symmetric=True, **options)
+
+
+def without(logits: list[Tensor], target: int) -> Tensor:
+    """Cross-entropy whose denominator lacks the target."""
+    return torch.logsumexp(torch.stack([x for j, x in enumerate(logits) if j != target]), 0) - logits[target]
+
+
+def nt_xent(z1, z2, *, temperature, normalize=True, decoupled=False):
     """(2N,) losses."""
-    z = unit(torch.cat((z1, z2)))
+    z = torch.cat((z1, z2))
+    z = unit(z) if normalize else z
     n = len(z1)
     losses = []
     for i in range(2 * n):
         others = [j for j in range(2 * n) if j != i]
         logits = [z[i] @ z[j] / temperature for j in others]
-        losses.append(cross_entropy(logits, others.index((i + n) % (2 * n))))
+        right = others.index((i + n) % (2 * n))
+        losses.append(without(logits, right) if decoupled else cross_entropy(logits, right))
     return torch.stack(losses)
 
 
@@ -121,23 +144,59 @@ def relic_multicrop(online, target, *, temperature, alpha, kl_mode="sg_entropy",
     return {"contrastive": contrastive / count, "invariance": alpha * invariance / count}
 
 
-def supcon(features, labels, *, temperature, base_temperature=None, on_empty="zero"):
-    z = unit(features)
-    losses = []
-    for i in range(len(z)):
-        positives = [j for j in range(len(z)) if j != i and labels[j] == labels[i]]
-        if not positives:
-            if on_empty == "zero":
-                losses.append(z.sum() * 0)
-            continue
-        lse = torch.logsumexp(torch.stack([z[i] @ z[a] / temperature for a in range(len(z)) if a != i]), 0)
-        losses.append(-sum(z[i] @ z[p] / temperature - lse for p in positives) / len(positives))
-    loss = torch.stack(losses).mean() if losses else z.sum() * 0
+def supcon(
+    features,
+    labels=None,
+    *,
+    temperature,
+    mask=None,
+    weights=None,
+    base_temperature=None,
+    **options,
+):
+    n = len(features)
+    if labels is not None:
+        weights = torch.tensor([[float(labels[i] == labels[j]) for j in range(n)] for i in range(n)])
+    loss = weighted_supcon(
+        features, features, mask if weights is None else weights, temperature=temperature, exclude_self=True, **options
+    )
     return loss if base_temperature is None else loss * temperature / base_temperature
 
 
-def sigmoid_pair_loss(a, b, *, temperature, bias):
-    a, b = unit(a), unit(b)
+def weighted_supcon(
+    anchors,
+    contrast,
+    weights,
+    *,
+    temperature,
+    denominator=None,
+    exclude_self=False,
+    anchor_weights=None,
+    divide_by="weight",
+    on_empty="zero",
+    normalize=True,
+):
+    x, y = (unit(z) if normalize else z for z in (anchors, contrast))
+    losses = []
+    for i in range(len(x)):
+        tau = temperature[i] if isinstance(temperature, Tensor) and temperature.ndim else temperature
+        logits = [x[i] @ row / tau for row in y]
+        others = [j for j in range(len(y)) if not (exclude_self and i == j)]
+        below = [logits[j] for j in others if denominator is None or denominator[i, j]]
+        positives = {j: float(weights[i, j]) for j in others if weights[i, j] > 0}
+        if not positives or not below:
+            if on_empty == "zero":
+                losses.append(x.sum() * 0)
+            continue
+        lse = torch.logsumexp(torch.stack(below), 0)
+        divisor = {"weight": sum(positives.values()), "count": len(positives), "none": 1}[divide_by]
+        loss = -sum(w * (logits[j] - lse) for j, w in positives.items()) / divisor
+        losses.append(loss if anchor_weights is None else loss * anchor_weights[i])
+    return torch.stack(losses).mean() if losses else x.sum() * 0
+
+
+def sigmoid_pair_loss(a, b, *, temperature, bias, normalize=True):
+    a, b = (unit(a), unit(b)) if normalize else (a, b)
     total = 0.0
     for i in range(len(a)):
         for j in range(len(b)):

@@ -74,7 +74,7 @@ def test_wrong_temperatures(loss: Callable) -> None:
 
 
 def test_info_nce_arguments() -> None:
-    with pytest.raises(ValueError, match=r"no negatives; pass negatives or hard_negatives"):
+    with pytest.raises(ValueError, match=r"no negatives; pass negatives, hard_negatives or own_negatives"):
         losses.info_nce(X, Y, temperature=0.1, in_batch=False)
     with pytest.raises(ValueError, match=r"symmetric=True needs in_batch=True"):
         losses.info_nce(X, Y, temperature=0.1, in_batch=False, negatives=Y, symmetric=True)

@@ -27,7 +27,7 @@ class Largest(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
+            if isinstance(leaf, Tensor) and leaf.untyped_storage().data_ptr() not in GIVEN:
                 self.bytes = max(self.bytes, leaf.untyped_storage().nbytes())
         return result
 
@@ -43,6 +43,12 @@ def largest_tensor(loss: Callable, count: int, rows: int = ROWS) -> int:
 def multicrop(*views: Tensor, **options: Any) -> dict[str, Tensor]:
     return losses.relic_multicrop(views[:3], views[3:], temperature=0.1, alpha=1.0, **options)
 
+
+WEIGHTS = torch.rand(ROWS, ROWS)
+MASK, BELOW = WEIGHTS > 0.9, WEIGHTS < 0.9
+# A view of what the caller holds anyway is nothing that was made.
+GIVEN = {x.untyped_storage().data_ptr() for x in (WEIGHTS, MASK, BELOW)}
+TARGET = torch.randperm(ROWS)
 
 CASES = {
     "info_nce": (partial(losses.info_nce, temperature=0.1), 2),
@@ -65,6 +71,13 @@ CASES = {
         4,
     ),
     "supcon": (lambda z: losses.supcon(z, torch.arange(len(z)) // 4, temperature=0.1), 1),
+    "supcon mask": (
+        lambda z: losses.supcon(z, mask=MASK, denominator=BELOW, temperature=0.1),
+        1,
+    ),
+    "supcon weights": (lambda z: losses.supcon(z, weights=WEIGHTS, temperature=0.1), 1),
+    "info_nce target": (lambda q, k: losses.info_nce(q, k, temperature=0.1, target=TARGET), 2),
+    "info_nce soft": (lambda q, k: losses.info_nce(q, k, temperature=0.1, soft_targets=WEIGHTS), 2),
     "sigmoid_pair_loss": (partial(losses.sigmoid_pair_loss, temperature=0.1, bias=-10.0), 2),
     "relic": (partial(losses.relic, temperature=0.1, alpha=1.0), 4),
     "relic_multicrop": (multicrop, 5),

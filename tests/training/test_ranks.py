@@ -40,6 +40,20 @@ def _supervised(z: list[Tensor]) -> Tensor:
     return losses.supcon(torch.cat(z[:2]), torch.arange(2 * len(z[0])) % 5, temperature=0.2)
 
 
+def _weighted(z: list[Tensor]) -> Tensor:
+    generator = torch.Generator().manual_seed(6)
+    weights = torch.rand(2, len(z[0]), len(z[0]), generator=generator, dtype=z[0].dtype)
+    free = losses.weighted_supcon(z[0], z[1], weights[0], temperature=0.3)
+    return free + losses.supcon(z[0], weights=weights[1], denominator=weights[0] > 0.3, temperature=0.3)
+
+
+def _other_keys(z: list[Tensor]) -> Tensor:
+    target = torch.arange(len(z[0])).flip(0) // 2
+    found = losses.info_nce(z[0], z[1], temperature=0.3, target=target, own_negatives=torch.stack(z[2:], 1))
+    shares = torch.rand(len(z[0]), len(z[0]), generator=torch.Generator().manual_seed(2), dtype=z[0].dtype)
+    return found + losses.info_nce(z[0], z[1], temperature=0.3, soft_targets=shares)
+
+
 def _swapped_prediction(z: list[Tensor]) -> Tensor:
     codes = [losses.sinkhorn(x, epsilon=0.5) for x in z[:2]]
     return losses.swapped_prediction(z, codes, temperature=0.3)
@@ -75,6 +89,9 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "negative_cosine": lambda z: losses.negative_cosine(z[0], z[1]),
     "byol_regression": lambda z: losses.byol_regression(*z),
     "supcon": _supervised,
+    "weighted_supcon": _weighted,
+    "info_nce with other keys": _other_keys,
+    "nt_xent as it is": lambda z: losses.nt_xent(z[0], z[1], temperature=0.9, normalize=False, decoupled=True),
     "barlow_twins": lambda z: losses.barlow_twins(z[0], z[1], lambd=0.01),
     "vicreg": lambda z: _sum(losses.vicreg(z[0], z[1])),
     "sigmoid_pair_loss": lambda z: losses.sigmoid_pair_loss(z[0], z[1], temperature=0.3, bias=-1.0),

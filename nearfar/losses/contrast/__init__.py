@@ -6,6 +6,7 @@ invariance of the prediction   :func:`relic`, :func:`relic_multicrop`, measured 
 many views of each thing       :func:`poly_view`, :func:`cacr`
 a temperature for each pair    :func:`amcl`
 labels                         :func:`supcon`
+a weight for every pair        :func:`weighted_supcon`
 pairs, no softmax              :func:`sigmoid_pair_loss`
 =============================  ==================================================================
 """
@@ -17,6 +18,7 @@ from nearfar.losses.contrast.labels import supcon
 from nearfar.losses.contrast.pairwise import sigmoid_pair_loss
 from nearfar.losses.contrast.polyview import poly_view
 from nearfar.losses.contrast.relic import relic, relic_kl, relic_multicrop
+from nearfar.losses.contrast.weighted import weighted_supcon
 
 __all__ = [
     "amcl",
@@ -31,4 +33,5 @@ __all__ = [
     "sigmoid_pair_loss",
     "supcon",
     "symmetric_info_nce",
+    "weighted_supcon",
 ]

@@ -6,18 +6,25 @@ import torch
 from torch import Tensor
 
 from nearfar.losses._checks import choice, embeddings, full_precision, inverse_temperature, number, unit_rows
+from nearfar.losses.contrast.weighted import ON_EMPTY, masked_logsumexp, over_anchors, weighted_supcon
 from nearfar.losses.engine.logsumexp import self_logsumexp
-from nearfar.losses.engine.tiles import LN2, LOG2E, exponents_are_bounded
+from nearfar.losses.engine.tiles import FLOOR, LN2, LOG2E, exponents_are_bounded
 
 
 @full_precision
 def supcon(
     features: Tensor,
-    labels: Tensor,
+    labels: Tensor | None = None,
     *,
     temperature: float | Tensor,
+    mask: Tensor | None = None,
+    weights: Tensor | None = None,
+    denominator: Tensor | None = None,
+    anchor_weights: Tensor | None = None,
     base_temperature: float | None = None,
     on_empty: str = "zero",
+    normalize: bool = True,
+    reduction: str = "mean",
 ) -> Tensor:
     r"""Supervised contrastive loss, positives averaged outside the logarithm (arXiv 2004.11362, equation 2).
 
@@ -31,48 +38,82 @@ def supcon(
 
     The sum over positives is one inner product with the sum of the anchor's class, so no N x N matrix of
     positives exists and memory is linear in N. Its minimum is above zero once a class has more than two rows:
-    do not wait for the loss to vanish.
+    do not wait for the loss to vanish. Where no label says who is positive, give a ``mask`` or soft ``weights``
+    instead; anchors and columns that are different rows, and a temperature for each anchor, are
+    :func:`weighted_supcon`'s.
 
     Args:
         features: (N, D).
-        labels: (N,), integers; any values.
+        labels: (N,), integers; any values. One of ``labels``, ``mask`` and ``weights`` is needed.
         temperature: a positive float or a 0-d tensor; 0.1 in the paper.
+        mask: (N, N) boolean, True where column j is a positive of row i; need not be symmetric, and the diagonal is
+            ignored.
+        weights: (N, N), at least 0: how much of a positive each column is; their weighted mean takes the place of the
+            mean over positives. No gradient reaches them.
+        denominator: (N, N) boolean, the columns below the fraction: positives too, where they are to stay there. The
+            row itself never is one. All others when None.
+        anchor_weights: (N,), multiplies the loss of each anchor; the mean still divides by the number of anchors.
         base_temperature: multiply the loss by ``temperature / base_temperature``. The released code
             (``losses.py``) does so with 0.07; the formula above does not.
         on_empty: an anchor without positives counts as 0 and stays in the mean (``"zero"``, as the released
             code), or leaves the mean (``"skip"``; with no positives at all the loss is 0).
+        normalize: L2-normalise every row first; ``False`` takes inner products as they are, and the temperature still
+            divides them.
+        reduction: ``"mean"``, or ``"none"`` for the (N,) losses, 0 where there is no positive.
 
     Returns:
-        A scalar.
+        A scalar or (N,).
 
     Raises:
-        TypeError: features that are not floating or labels that are not integers.
-        ValueError: shapes, devices, temperatures or ``on_empty`` that do not fit.
+        TypeError: features that are not floating, labels that are not integers, masks that are not boolean.
+        ValueError: not one of ``labels``, ``mask`` and ``weights``, or shapes, devices, temperatures or words that do
+            not fit.
     """
     (z,) = embeddings(features=features)
-    _check_labels(labels, z)
-    choice("on_empty", on_empty, ("zero", "skip"))
+    given = [name for name, x in (("labels", labels), ("mask", mask), ("weights", weights)) if x is not None]
+    if len(given) != 1:
+        raise ValueError(f"supcon needs exactly one of labels, mask and weights, got {' and '.join(given) or 'none'}")
+    choice("on_empty", on_empty, ON_EMPTY)
+    choice("reduction", reduction, ("mean", "none"))
     scale = inverse_temperature(temperature, z)
-    y = unit_rows(z, (scale * LOG2E) ** 0.5)
-    bounded = exponents_are_bounded(scale, normalized=True)
-    lse = self_logsumexp(y, bounded=bounded, given=(features,))
+    if labels is None:
+        if mask is not None and (not isinstance(mask, Tensor) or mask.dtype != torch.bool):
+            got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+            raise TypeError(f"mask must be a boolean tensor, got {got}; numbers are weights")
+        chosen = weights if mask is None else mask
+        assert chosen is not None
+        loss = weighted_supcon(
+            z, z, chosen, temperature=temperature, denominator=denominator, exclude_self=True,
+            anchor_weights=anchor_weights, on_empty=on_empty, normalize=normalize, reduction=reduction,
+        )  # fmt: skip
+    else:
+        _check_labels(labels, z)
+        root = (scale * LOG2E) ** 0.5
+        y = unit_rows(z, root) if normalize else z * root
+        if denominator is None:
+            lse = self_logsumexp(y, bounded=exponents_are_bounded(scale, normalize), given=(features,))
+        else:
+            lse = masked_logsumexp(y, y, denominator, exclude_self=True)
+        positives, similarity = _of_the_class(y, labels)
+        filled = (positives > 0) & ~(lse <= FLOOR / 2)
+        losses = torch.where(filled, torch.where(filled, lse, 0.0) - similarity / positives.clamp_min(1), 0.0)
+        loss = over_anchors(losses, filled, anchor_weights, on_empty, reduction)
+    if base_temperature is not None:
+        loss = loss / (scale * number("base_temperature", base_temperature, above=0.0))
+    return loss
 
+
+def _of_the_class(y: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """How many other rows of its class every row has, and the sum of its logits with them."""
     # Class numbers from a sort, not from torch.unique: that would make an accelerator report their count.
     order = torch.argsort(labels)
     ordered = labels[order]
     group = torch.zeros_like(order)
     group[order[1:]] = (ordered[1:] != ordered[:-1]).long().cumsum(0)
     sums = torch.zeros_like(y).index_add(0, group, y)
-    positives = torch.zeros_like(lse).index_add(0, group, torch.ones_like(lse))[group] - 1
-    similarity = (y * (sums[group] - y)).sum(1) * LN2
-
-    has_positive = positives > 0
-    losses = torch.where(has_positive, lse - similarity / positives.clamp_min(1), 0.0)
-    anchors = has_positive.sum().clamp_min(1) if on_empty == "skip" else len(losses)
-    loss = losses.sum() / anchors
-    if base_temperature is not None:
-        loss = loss / (scale * number("base_temperature", base_temperature, above=0.0))
-    return loss
+    ones = torch.ones(len(y), dtype=y.dtype, device=y.device)
+    positives = torch.zeros_like(ones).index_add(0, group, ones)[group] - 1
+    return positives, (y * (sums[group] - y)).sum(1) * LN2
 
 
 def _check_labels(labels: Tensor, features: Tensor) -> None:

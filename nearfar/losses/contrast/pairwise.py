@@ -10,7 +10,9 @@ from nearfar.losses.engine.softplus import softplus_row_sums
 
 
 @full_precision
-def sigmoid_pair_loss(a: Tensor, b: Tensor, *, temperature: float | Tensor, bias: float | Tensor) -> Tensor:
+def sigmoid_pair_loss(
+    a: Tensor, b: Tensor, *, temperature: float | Tensor, bias: float | Tensor, normalize: bool = True
+) -> Tensor:
     r"""Sigmoid loss for pairs (SigLIP, arXiv 2303.15343; open_clip, ``SigLipLoss``).
 
     .. math::
@@ -26,6 +28,8 @@ def sigmoid_pair_loss(a: Tensor, b: Tensor, *, temperature: float | Tensor, bias
         b: (N, D), row i the counterpart of row i of ``a``.
         temperature: a positive float or a 0-d tensor (``exp(-t')`` of the paper's learnt t').
         bias: added to every logit; a float or a 0-d tensor that may need a gradient.
+        normalize: L2-normalise every row first; ``False`` takes inner products as they are, and the temperature still
+            divides them.
 
     Returns:
         A scalar, at least 0.
@@ -45,6 +49,6 @@ def sigmoid_pair_loss(a: Tensor, b: Tensor, *, temperature: float | Tensor, bias
         shift = bias.to(device=a.device, dtype=a.dtype)
     else:
         shift = a.new_full((), number("bias", bias))
-    left, right = unit_rows(a, scale), unit_rows(b)
+    left, right = (unit_rows(a, scale), unit_rows(b)) if normalize else (a * scale, b)
     positive = (left * right).sum(1) + shift
     return (softplus_row_sums(left, right, shift) - F.logsigmoid(positive)).mean()
