@@ -91,7 +91,6 @@ SOFTMAX = [
     pair("nt_xent decoupled", 2, fn="nt_xent", decoupled=True),
     pair("symmetric_info_nce raw", 2, normalize=False, fn="symmetric_info_nce", decoupled=True),
     pair("info_nce own", 4, wrap=own_negatives, fn="info_nce"),
-    pair("info_nce decoupled own", 4, wrap=own_negatives, fn="info_nce", in_batch=False, decoupled=True),
     pair("info_nce soft", 1, 1, fn="info_nce", soft_targets=draw(ROWS, 17).softmax(1)),
     pair("sigmoid_pair_loss raw", 2, fn="sigmoid_pair_loss", bias=-3.0, normalize=False),
     pair("supcon raw", 1, wrap=labelled, fn="supcon", normalize=False, anchor_weights=RANDOM[0]),
@@ -101,6 +100,7 @@ SOFTMAX = [
 ]
 # The same of rows in blocks: no part of them comes from tiles.
 BLOCKED = [
+    pair("info_nce decoupled own", 4, wrap=own_negatives, fn="info_nce", in_batch=False, decoupled=True),
     pair("info_nce target", 1, 1, fn="info_nce", target=torch.arange(ROWS) % 5),
     pair("info_nce decoupled target", 1, 1, fn="info_nce", target=torch.arange(ROWS) % 5, decoupled=True),
     pair("supcon denominator", 1, wrap=labelled, fn="supcon", denominator=RANDOM > 0.2),
