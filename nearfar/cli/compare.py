@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def _arm(label: str, common: list[str], preset: str, unknown: _Unknown) -> tuple
     mine = flags.known_flags()
     unknown.known(mine)
     words = []
-    for word, following in zip(common, [*common[1:], "--"], strict=True):
+    for word, following in pairwise([*common, "--"]):
         if word.startswith("--") and _name(word) in mine:
             words += [word] if "=" in word or following.startswith("--") else [word, following]
     for pair in filter(None, own.split(",")):

@@ -88,7 +88,7 @@ class Flags:
         }
         return [
             f"{word}=true" if word in switches and following.startswith("--") else word
-            for word, following in zip(words, [*words[1:], "--"], strict=True)
+            for word, following in pairwise([*words, "--"])
         ]
 
 

@@ -8,7 +8,8 @@ import lightning as L
 
 from nearfar.sources.data import StepSampler
 from nearfar.sources.tasks import Tasks
-from nearfar.training.method import Method, phase_at
+from nearfar.training.method import Method
+from nearfar.training.steps import phase_at
 
 
 class Course(L.Callback):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import lightning as L
@@ -20,46 +19,9 @@ from nearfar.sources.data import Data, StepSampler
 from nearfar.system import Configured, require
 from nearfar.training.nonfinite import FiniteGuard, NonFiniteError, nothing
 from nearfar.training.optimization import Optimization, scaled_rates, trainable
+from nearfar.training.steps import Phase, Terms, Update, phase_at
 
 __all__ = ["Method", "NonFiniteError", "Phase", "Terms", "Update"]
-
-Terms = Tensor | Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of a run that differs from the others.
-
-    Attributes:
-        name: what it is called in :attr:`Method.phase` and in ``metrics.csv``.
-        share: its length as a share of the run, in [0, 1]; the last phase takes what the others leave.
-        lr_scale: multiplies every rate in it.
-    """
-
-    name: str
-    share: float = 1.0
-    lr_scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class Update:
-    """One of several updates in a step, each with its own parameters and optimiser, made in the order given.
-
-    Attributes:
-        name: begins the names of its terms in the log.
-        parameters: what it moves. Parameters of other updates get no gradient from it.
-        loss: as :meth:`Method.loss`, of the step's views; called anew for each update, after the updates before it.
-        optimization: how its parameters move.
-        every: it is made in every so many steps, from the first.
-        repeat: so many times in a row, on the same views.
-    """
-
-    name: str
-    parameters: list[nn.Parameter]
-    loss: Callable[[Any], Terms]
-    optimization: Optimization
-    every: int = 1
-    repeat: int = 1
 
 
 class Method(Configured, L.LightningModule, HubMixin):
@@ -416,13 +378,3 @@ def examples_per_step(trainer: L.Trainer) -> int:
             )
         batch = own * trainer.world_size
     return batch * trainer.accumulate_grad_batches
-
-
-def phase_at(phases: tuple[Phase, ...], step: int, total: int) -> int:
-    """Which of ``phases`` the step belongs to."""
-    end = 0.0
-    for position, phase in enumerate(phases[:-1]):
-        end += phase.share
-        if step < round(end * total):
-            return position
-    return len(phases) - 1
