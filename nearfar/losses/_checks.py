@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 NORM_FLOOR = 1e-12
+# Below, logits pass the start of the running maxima of the tiles, and soon the range of float32.
+LEAST_TEMPERATURE = 1e-18
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,10 +117,14 @@ def inverse_temperature(temperature: float | Tensor, like: Tensor) -> float | Te
                 f"got a tensor of shape {tuple(temperature.shape)} and dtype {temperature.dtype}"
             )
         if temperature.device.type == "cpu":
-            number("temperature", temperature.detach().item(), above=0.0)
+            _temperature(temperature.detach().item())
         return temperature.to(device=like.device, dtype=like.dtype).reciprocal()
-    number("temperature", temperature, above=0.0)
-    return 1.0 / temperature
+    return 1.0 / _temperature(temperature)
+
+
+def _temperature(value: float) -> float:
+    number("temperature", value, above=0.0)
+    return number("temperature", value, at_least=LEAST_TEMPERATURE)
 
 
 def number(name: str, value: float, *, above: float | None = None, at_least: float | None = None) -> float:
@@ -157,3 +163,12 @@ def unit_rows(x: Tensor, gain: float | Tensor = 1.0) -> Tensor:
     The gain is folded into the factor of each row, so the result is the only (N, D) tensor that is made.
     """
     return x * (gain / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(NORM_FLOOR))
+
+
+def squared_lengths(unit: Tensor) -> Tensor:
+    """Squared lengths of the rows of :func:`unit_rows`: exactly 1, without a gradient, where a row has a direction.
+
+    Computed, they are 1 up to rounding, and so is a gradient that should be 0; zero rows have length 0.
+    """
+    computed = unit.square().sum(-1)
+    return torch.where(computed.detach() > 0.99, torch.ones_like(computed), computed)

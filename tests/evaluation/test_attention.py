@@ -141,3 +141,15 @@ def test_what_is_no_attention_is_named() -> None:
         attention_mask(ALL, mass=1.0)
     with pytest.raises(ValueError, match="source must be"):
         attention_mask(ALL, "cls")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", ["all", "class", "patches"])
+def test_double_precision_stays_double(source: str) -> None:
+    weights = torch.rand(2, 3, 10, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    found = attention_on_tokens(weights, source)
+    exact = {"all": weights, "class": weights[..., :1, :], "patches": weights[..., 1:, :]}[source].mean(-2)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, exact, rtol=1e-14, atol=0)
+    for measure in (token_position_deviation, head_deviation, attention_distance):
+        assert measure(weights).dtype == torch.float64
+        assert measure(weights.half()).dtype == torch.float32

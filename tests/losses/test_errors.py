@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nearfar import losses
+from tests.losses.registry import total
 
 X, Y = torch.randn(2, 6, 4)
 WIDE = torch.randn(6, 5)
@@ -63,6 +64,10 @@ def test_wrong_temperatures(loss: Callable) -> None:
     for value in (0.0, -0.1, torch.tensor(0.0), torch.tensor(-2.0), torch.tensor(float("nan"))):
         with pytest.raises(ValueError, match=r"temperature must be (greater than 0|finite), got"):
             loss(value)
+    for value in (1e-300, torch.tensor(1e-30)):
+        with pytest.raises(ValueError, match=r"temperature must be at least 1e-18, got 1"):
+            loss(value)
+    assert total(loss(1e-18)).isfinite()
     with pytest.raises(ValueError, match=r"temperature must be finite, got inf"):
         loss(float("inf"))
     with pytest.raises(ValueError, match=r"0-d floating-point tensor, got a tensor of shape \(1,\)"):

@@ -21,6 +21,7 @@ from tests.losses.cases import (
     total,
     value_and_gradients,
 )
+from tests.losses.registry import registered
 
 TEMPERATURES = [0.005, 0.07, 0.5, 1.0]
 
@@ -189,3 +190,20 @@ def test_only_bounded_exponents_go_without_a_running_maximum() -> None:
     assert tiles.exponents_are_bounded(torch.tensor(1 / 0.07, requires_grad=True), normalized=True)
     assert not tiles.exponents_are_bounded(1 / 0.005, normalized=True)
     assert not tiles.exponents_are_bounded(1.0, normalized=False)
+
+
+@pytest.mark.parametrize("name", ["cacr", "rotational_equivariance"])
+def test_zero_rows_are_the_formula_too(name: str) -> None:
+    case = next(c for c in registered() if c.exported == name)
+    inputs = [x.detach() for x in case.data(torch.float64)]
+    inputs[0][2] = 0
+    torch.testing.assert_close(total(case.loss(*inputs)), total(case.slow(*inputs)))
+
+
+@pytest.mark.parametrize("estimator", ["plug-in", "joe"])
+def test_a_row_has_no_pull_on_itself(estimator: str) -> None:
+    x = torch.eye(4).repeat(2, 1) * 37.1 + 1e-3
+    (single,) = torch.autograd.grad(losses.vmf_entropy(x.requires_grad_(), kappa=100.0, estimator=estimator), x)
+    wide = x.detach().double().requires_grad_()
+    (exact,) = torch.autograd.grad(losses.vmf_entropy(wide, kappa=100.0, estimator=estimator), wide)
+    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-7)

@@ -57,7 +57,7 @@ def token_position_deviation(attention: Tensor) -> Tensor:
         (N, heads).
     """
     _check(attention)
-    return attention[..., 1:, 1:].float().std(-2).mean(-1)
+    return _single(attention[..., 1:, 1:]).std(-2).mean(-1)
 
 
 def head_deviation(attention: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def head_deviation(attention: Tensor) -> Tensor:
     _check(attention)
     if attention.shape[1] < 2:
         raise ValueError("attention must have at least 2 heads for them to differ, got 1")
-    return attention[..., 1:, 1:].float().std(1).mean((-2, -1))
+    return _single(attention[..., 1:, 1:]).std(1).mean((-2, -1))
 
 
 def attention_on_tokens(attention: Tensor, source: Source = "all") -> Tensor:
@@ -89,11 +89,11 @@ def attention_on_tokens(attention: Tensor, source: Source = "all") -> Tensor:
     """
     _check(attention)
     if source == "all":
-        return attention.float().mean(-2)
+        return _single(attention).mean(-2)
     if source == "class":
-        return attention[..., 0, :].float()
+        return _single(attention[..., 0, :])
     if source == "patches":
-        return attention[..., 1:, :].float().mean(-2)
+        return _single(attention[..., 1:, :]).mean(-2)
     if source == "patches-only":
         return F.pad(_between_patches(attention).mean(-2), (1, 0))
     raise ValueError(f"source must be all, class, patches or patches-only, got {source!r}")
@@ -152,7 +152,7 @@ def attention_mask(attention: Tensor, source: MaskSource = "class", *, mass: flo
         raise ValueError(f"mass must lie between 0 and 1, got {mass}")
     _check(attention)
     k = _grid_side(attention)
-    on_patches = attention[..., 1:].float()
+    on_patches = _single(attention[..., 1:])
     if source == "class":
         rows = on_patches[..., 0, :]
     elif source == "patches":
@@ -210,13 +210,18 @@ def _grid_side(attention: Tensor) -> int:
 
 
 def _between_patches(attention: Tensor) -> Tensor:
-    """(N, heads, K^2, K^2) float32 without the class token, rows normalised; rows of zeros stay zero."""
+    """(N, heads, K^2, K^2) in at least float32 without the class token, rows normalised; rows of zeros stay zero."""
     _grid_side(attention)
-    spatial = attention[..., 1:, 1:].float()
+    spatial = _single(attention[..., 1:, 1:])
     total = spatial.sum(-1, keepdim=True)
     return spatial / torch.where(total > 0, total, 1)
 
 
 def _positions(side: int, like: Tensor) -> Tensor:
-    axis = torch.linspace(0, 1, side, device=like.device)
+    axis = torch.linspace(0, 1, side, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
     return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).flatten(0, 1)
+
+
+def _single(attention: Tensor) -> Tensor:
+    """Half precision lifted to float32; float64 stays float64."""
+    return attention.to(torch.promote_types(attention.dtype, torch.float32))

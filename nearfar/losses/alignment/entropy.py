@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import choice, embeddings, full_precision, number, paired, unit_rows
+from nearfar.losses._checks import choice, embeddings, full_precision, number, paired, squared_lengths, unit_rows
 from nearfar.losses.engine.logsumexp import self_logsumexp
-from nearfar.losses.engine.tiles import LN2, LOG2E, exponents_are_bounded
+from nearfar.losses.engine.tiles import LOG2E, exponents_are_bounded
 
 PROBABILITY_FLOOR = 1e-7
 ESTIMATORS = ("plug-in", "joe")
@@ -47,7 +47,7 @@ def vmf_entropy(z: Tensor, *, kappa: float = 10.0, estimator: Estimator = "plug-
     log_c = _log_normalizer(z.shape[1], kappa)
     y = unit_rows(z, (kappa * LOG2E) ** 0.5)
     others = self_logsumexp(y, bounded=exponents_are_bounded(kappa, normalized=True))
-    surprise = math.log(len(z)) - log_c - torch.logaddexp(others, y.square().sum(1) * LN2)
+    surprise = math.log(len(z)) - log_c - torch.logaddexp(others, kappa * squared_lengths(unit_rows(z)))
     return surprise.mean() if estimator == "joe" else (torch.softmax(-surprise, dim=0) * surprise).sum()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from nearfar.losses._checks import full_precision, number, paired, unit_rows
@@ -39,5 +40,7 @@ def rotational_equivariance(z1: Tensor, z2: Tensor, *, group_size: int) -> Tenso
     if len(z1) % group_size:
         raise ValueError(f"z1 must hold whole groups: {len(z1)} rows are no multiple of group_size={group_size}")
     groups = [unit_rows(z).unflatten(0, (-1, group_size)) for z in (z1, z2)]
-    first, second = (g @ g.mT for g in groups)  # their diagonals agree by themselves
-    return 2 * (first - second).square().sum(2).mean()
+    first, second = (g @ g.mT for g in groups)
+    gap = (first - second).square()
+    own = torch.eye(group_size, dtype=torch.bool, device=gap.device)  # agrees by itself, but for zero rows
+    return 2 * gap.masked_fill(own, 0.0).sum(2).mean()

@@ -8,7 +8,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import full_precision, number, paired, unit_rows
+from nearfar.losses._checks import full_precision, number, paired, squared_lengths, unit_rows
 from nearfar.losses.engine.blocks import in_row_blocks
 
 
@@ -67,17 +67,18 @@ def cacr(
     z = torch.stack([unit_rows(x) for x in lifted])
 
     own = torch.eye(len(z), dtype=torch.bool, device=z.device).unsqueeze(2)
-    cost = 2 - 2 * torch.einsum("xnd,ynd->xyn", z, z)
+    lengths = squared_lengths(z)
+    cost = lengths.unsqueeze(0) + lengths.unsqueeze(1) - 2 * torch.einsum("xnd,ynd->xyn", z, z)
     weights = torch.softmax((cost * (tau_pos if weighted else 0.0)).masked_fill(own, -torch.inf), dim=1)
     attraction = ((weights.detach() if detach_weights else weights) * cost).sum(1).mean()
 
     def near(rows: Tensor, others: Tensor, start: int) -> Tensor:
-        """The weighted mean cosine of every row with the other images."""
-        cosine = rows @ others.t()
-        logits = cosine * (2 * tau_neg if weighted else 0.0)
+        """The weighted mean cost of every row with the other images."""
+        far = squared_lengths(rows).unsqueeze(1) + squared_lengths(others) - 2 * (rows @ others.t())
+        logits = far * (-tau_neg if weighted else 0.0)
         logits.diagonal(start).fill_(-torch.inf)
         shares = torch.softmax(logits, dim=1)
-        return ((shares.detach() if detach_weights else shares) * cosine).sum(1)
+        return ((shares.detach() if detach_weights else shares) * far).sum(1)
 
-    cosines = torch.stack([in_row_blocks(near, a, b).mean() for a, b in combinations(z, 2)])
-    return {"attraction": alpha * attraction, "repulsion": -beta * (2 - 2 * cosines.mean())}
+    costs = torch.stack([in_row_blocks(near, a, b).mean() for a, b in combinations(z, 2)])
+    return {"attraction": alpha * attraction, "repulsion": -beta * costs.mean()}
