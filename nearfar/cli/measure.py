@@ -11,6 +11,7 @@ from typing import Any
 
 from nearfar.catalogue import ENTRIES, FIELDS, MEASURED, find
 from nearfar.cli.tables import table
+from nearfar.cli.words import parse_own
 from nearfar.system import UsageError
 
 ACCEPT = "go on although the run's data changed since it was trained"
@@ -28,7 +29,7 @@ def evaluate(argv: list[str]) -> int:
     )
     parser.add_argument("--accept-changes", action="store_true", help=ACCEPT)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options, words = parser.parse_known_args(argv)
+    options, words = parse_own(parser, argv)
     from nearfar import workflow
     from nearfar.cli.options import loader_options
     from nearfar.runs.run import Run

@@ -10,6 +10,7 @@ from typing import Any
 
 from nearfar import catalogue
 from nearfar.catalogue import ENTRIES, find
+from nearfar.cli.words import parse_own
 from nearfar.system import UsageError, require
 
 
@@ -22,11 +23,12 @@ def generate(argv: list[str]) -> int:
     parser.add_argument("system", nargs="?", help="a run's folder, or the slug of a system that needs no training")
     parser.add_argument("inputs", nargs="?", help="what to work on, as the field reads it; its embedded data otherwise")
     parser.add_argument("--decoding", help="the slug of a decoder, instead of naming it first")
-    parser.add_argument("--prompts", dest="inputs", help="what to work on, instead of naming it second")
+    parser.add_argument("--prompts", help="what to work on, instead of naming it second")
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write; the field says what it writes")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    options, words = parser.parse_known_args(argv)
+    options, words = parse_own(parser, argv)
+    options.inputs = options.prompts or options.inputs
     if options.decoding:  # the first word is then what to work on
         options.inputs, options.system = options.inputs or options.system, options.decoding
     if not options.system:
@@ -49,7 +51,7 @@ def score(argv: list[str]) -> int:
     parser.add_argument("data", nargs="?", help="what to rate; the run's own data when not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    options, words = parser.parse_known_args(argv)
+    options, words = parse_own(parser, argv)
     if options.out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
     if options.out.exists() and not options.overwrite:
