@@ -92,6 +92,16 @@ def read_whole(path: Path, most: int) -> bytes:
         return file.read(most + 1)
 
 
+def cache_folder() -> Path | None:
+    """``$NEARFAR_CACHE``, else ``nearfar`` in the user's cache folder; None when ``NEARFAR_CACHE`` is set to nothing,
+    which keeps nothing. It may be deleted at any time."""
+    own = os.environ.get("NEARFAR_CACHE")
+    if own is not None:
+        return Path(own) if own else None
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(base or "~/.cache").expanduser() / "nearfar"
+
+
 def remove_parts(folder: Path) -> None:
     """Remove what :func:`atomic_write` left in ``folder`` and below when its process was killed."""
     for part in folder.rglob(".*.part"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "positions_of",
     "takes",
     "token_rows",
+    "without_bars",
     "word_tokenizer",
 ]
 
@@ -195,6 +198,20 @@ def _fresh(config: Any, tokenizer: Any) -> CausalLM:
     return _ready(AutoModelForCausalLM.from_config(config, trust_remote_code=False), tokenizer)
 
 
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars for a while."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _pretrained(name: str, tokenizer: Any) -> tuple[Any, Any]:
     import transformers as t
 
@@ -208,7 +225,11 @@ def _pretrained(name: str, tokenizer: Any) -> tuple[Any, Any]:
     door = t.AutoModelForCausalLM if words else t.AutoModelForImageTextToText
     if "gguf_file" not in where:
         where["use_safetensors"] = True
-    return door.from_pretrained(name, **where), tokenizer
+    try:
+        with without_bars():
+            return door.from_pretrained(name, **where), tokenizer
+    except SafetensorError as error:
+        raise ValueError(f"the weights in {name} are damaged: {error}") from error
 
 
 def _ready(model: Any, tokenizer: Any) -> CausalLM:

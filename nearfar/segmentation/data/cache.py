@@ -13,23 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 import nearfar.segmentation.street
-from nearfar.common.files import atomic_write
+from nearfar.common.files import atomic_write, cache_folder
 from nearfar.segmentation.street import StreetScenes
 
 MOST_BYTES = 1 << 30
 """What all kept scenes together may take; the ones unused for longest go first."""
 
 Rendered = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-
-
-def cache_folder() -> Path | None:
-    """``$NEARFAR_CACHE``, else ``nearfar`` in the user's cache folder; None when ``NEARFAR_CACHE`` is set to nothing,
-    which keeps no scenes. It may be deleted at any time."""
-    own = os.environ.get("NEARFAR_CACHE")
-    if own is not None:
-        return Path(own) if own else None
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return Path(base or "~/.cache").expanduser() / "nearfar"
 
 
 def rendered(renderer: StreetScenes, scenes: npt.NDArray[np.integer], appearances: Sequence[str]) -> Rendered:

@@ -1,0 +1,97 @@
+"""The embedded sets of prompts, and the made models that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from nearfar.decoding.data import arithmetic, facts
+from nearfar.decoding.data.making import Lessons, Made, Teaching, llama_config, made_model, teach
+from nearfar.decoding.data.prompts import Prompts
+from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
+
+PREFIX = "made:"
+"""Begins the name of a made model: ``made:facts``, or ``made:facts/3`` for the world of seed 3."""
+TEST = 400
+
+
+def _prompts(asked: facts.Asked | arithmetic.Sums, name: str, **rest: object) -> Prompts:
+    contexts = getattr(asked, "contexts", None)
+    return Prompts(
+        asked.prompts,
+        contexts=contexts,
+        answers=asked.answers,
+        others=asked.others,
+        kinds=asked.kinds,
+        name=name,
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+def facts_data(examples: int, seed: int) -> Prompts:
+    world, models = facts.facts(seed), {"model": _name("facts", seed)}
+    test = _prompts(facts.questions(world, TEST, seed), "facts", models=models)
+    train = facts.questions(world, examples, seed + 1, train=True)
+    return _prompts(train, "facts", splits={"test": test}, models=models)
+
+
+def arithmetic_data(examples: int, seed: int) -> Prompts:
+    models = {"model": _name("arithmetic", seed), "amateur": _name("arithmetic-amateur", seed)}
+    test = _prompts(arithmetic.sums(TEST, seed), "arithmetic", models=models)
+    return _prompts(arithmetic.sums(examples, seed, train=True), "arithmetic", splits={"test": test}, models=models)
+
+
+DATA: dict[str, Callable[[int, int], Prompts]] = {"facts": facts_data, "arithmetic": arithmetic_data}
+
+
+def _name(world: str, seed: int) -> str:
+    return f"{PREFIX}{world}" + (f"/{seed}" if seed else "")
+
+
+def _facts(teaching: Teaching) -> Callable[[int], CausalLM]:
+    def build(seed: int) -> CausalLM:
+        lm = causal_model(llama_config(teaching), tokenizer=word_tokenizer(facts.WORDS))
+        return teach(lm, Lessons(*facts.lessons(facts.facts(seed), 6000, seed)), teaching, seed)
+
+    return build
+
+
+def _arithmetic(teaching: Teaching) -> Callable[[int], CausalLM]:
+    def build(seed: int) -> CausalLM:
+        lm = causal_model(llama_config(teaching), tokenizer=word_tokenizer(arithmetic.WORDS))
+        return teach(lm, Lessons(*arithmetic.lessons(8000, seed)), teaching, seed)
+
+    return build
+
+
+MODELS: dict[str, tuple[Callable[[int], CausalLM], Sequence[str]]] = {
+    "facts": (_facts(Teaching()), ("facts",)),
+    "facts-deep": (_facts(Teaching(layers=4, lr=3e-3)), ("facts",)),
+    "arithmetic": (_arithmetic(Teaching(layers=2, steps=400)), ("arithmetic",)),
+    "arithmetic-amateur": (_arithmetic(Teaching(layers=1, width=16, steps=200)), ("arithmetic",)),
+}
+"""How each made model comes to be, and the modules that decide it."""
+
+
+@lru_cache(maxsize=8)
+def made(name: str) -> CausalLM:
+    """The made model called ``made:<world>`` or ``made:<world>/<seed>``.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    world, _, seed = name.removeprefix(PREFIX).partition("/")
+    if world not in MODELS or not (seed or "0").isdigit():
+        raise ValueError(f"there is no made model {name!r}; there are {', '.join(PREFIX + each for each in MODELS)}")
+    build, sources = MODELS[world]
+    folder = Path(__file__).parent
+    files = (Path(__file__), *(folder / f"{source}.py" for source in sources))
+    return made_model(Made(world, build, files), int(seed or 0))
+
+
+def sampled(count: int, size: int) -> np.ndarray:
+    """``count`` positions spread evenly over ``size``."""
+    return np.unique(np.linspace(0, size - 1, min(count, size)).astype(np.int64))

@@ -1,0 +1,26 @@
+"""Decoding of language models, as a field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nearfar.common.files import atomic_write
+from nearfar.decoding.data import EMBEDDED, load
+from nearfar.decoding.evaluation import evaluate
+from nearfar.system import Field, UsageError
+
+
+def write(made: Iterator[dict[str, Any]], path: Path) -> list[Path]:
+    """One JSON object a line, whole or not at all."""
+    if path.suffix != ".jsonl":
+        raise UsageError(f"answers are written to a .jsonl file, got {path}")
+    with atomic_write(path, "w") as file:
+        for row in made:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return [path]
+
+
+FIELD = Field(name="decoding", load=load, protocol=evaluate, write=write, embedded=EMBEDDED)
