@@ -61,7 +61,7 @@ def score(argv: list[str]) -> int:
     from nearfar.workflow import score_rows
 
     columns = score_rows(system, data)
-    _write_columns(options.out, columns)
+    write_columns(options.out, columns)
     print(f"{len(columns['id'])} examples rated in {options.out}", file=sys.stderr)
     return 0
 
@@ -84,7 +84,8 @@ def opened(name: str, data: str | None, words: list[str], command: str) -> tuple
     return entry, system, workflow.run_data(entry, workflow.like_the_run(run, data, options))
 
 
-def _write_columns(path: Path, columns: dict[str, Any]) -> None:
+def write_columns(path: Path, columns: dict[str, Any]) -> None:
+    """Columns of equal length as a ``.parquet`` or ``.csv`` file, whole or not at all."""
     from nearfar.common.files import atomic_write
 
     if path.suffix == ".parquet":

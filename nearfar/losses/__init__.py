@@ -16,15 +16,28 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.clustering`, assignments to clusters and words;
 :mod:`nearfar.losses.dense`, maps: cells, pixels, patches, regions;
 :mod:`nearfar.losses.reconstruction`, what is hidden, predicted;
-:mod:`nearfar.losses.decoding`, scores of the next word from several looks at it.
+:mod:`nearfar.losses.decoding`, scores of the next word from several looks at it;
+:mod:`nearfar.losses.graphs`, whole graphs, neighbours and clusters of nodes;
+:mod:`nearfar.losses.recommendation`, users and items.
 """
 
-from nearfar.losses import alignment, clustering, contrast, decoding, dense, reconstruction
+from nearfar.losses import (
+    alignment,
+    clustering,
+    contrast,
+    decoding,
+    dense,
+    graphs,
+    recommendation,
+    reconstruction,
+)
 from nearfar.losses.alignment import *  # noqa: F403
 from nearfar.losses.clustering import *  # noqa: F403
 from nearfar.losses.contrast import *  # noqa: F403
 from nearfar.losses.decoding import *  # noqa: F403
 from nearfar.losses.dense import *  # noqa: F403
+from nearfar.losses.graphs import *  # noqa: F403
+from nearfar.losses.recommendation import *  # noqa: F403
 from nearfar.losses.reconstruction import *  # noqa: F403
 
 __all__: list[str] = []
@@ -32,5 +45,7 @@ __all__ += contrast.__all__
 __all__ += alignment.__all__
 __all__ += clustering.__all__
 __all__ += dense.__all__
+__all__ += graphs.__all__
+__all__ += recommendation.__all__
 __all__ += reconstruction.__all__
 __all__ += decoding.__all__

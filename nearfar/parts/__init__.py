@@ -20,6 +20,7 @@ from nearfar.parts.queue import FeatureQueue
 from nearfar.parts.scale import LogitScale
 from nearfar.parts.shuffle import shuffled_groups
 from nearfar.parts.sparse_conv import Seen, feature_levels, level_maps, sparse, sparse_maps
+from nearfar.parts.sparse_product import SparseMatrix, sparse_product
 from nearfar.parts.unet_decoder import Densify, UNetDecoder
 from nearfar.parts.visual_words import VisualWords, WordWeights
 from nearfar.parts.warp import flow_confidence, resize_flow, warp
@@ -36,6 +37,7 @@ __all__ = [
     "PixelPropagation",
     "Prototypes",
     "Seen",
+    "SparseMatrix",
     "UNetDecoder",
     "VisualWords",
     "WordWeights",
@@ -52,6 +54,7 @@ __all__ = [
     "shuffled_groups",
     "sparse",
     "sparse_maps",
+    "sparse_product",
     "take",
     "unpatchify",
     "warp",

@@ -67,15 +67,16 @@ def read_lines(path: Path) -> Table:
     return Table({"sentence": sentences}, places, bad)
 
 
-def read_table(path: Path) -> Table:
-    """A ``.csv``, ``.tsv``, ``.json`` (a list of objects), ``.jsonl`` or ``.parquet`` file.
+def read_table(path: Path, suffix: str = "") -> Table:
+    """A ``.csv``, ``.tsv``, ``.json`` (a list of objects), ``.jsonl`` or ``.parquet`` file; with ``suffix`` a file of
+    that kind whose name says something else.
 
     Rows of a wrong number of cells, lines that are no JSON object and cells that are not UTF-8 are bad.
 
     Raises:
         ValueError: not in the format that its name says; no rows.
     """
-    suffix = path.suffix.lower()
+    suffix = suffix or path.suffix.lower()
     if suffix in SEPARATORS:
         table = _csv(path, SEPARATORS[suffix])
     elif suffix in (".json", ".jsonl"):

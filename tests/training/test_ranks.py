@@ -86,6 +86,7 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "symmetric_info_nce": lambda z: losses.symmetric_info_nce(z[0], z[1], temperature=0.3),
     "nt_xent": lambda z: losses.nt_xent(z[0], z[1], temperature=0.3),
     "grace": lambda z: losses.grace(z[0], z[1], temperature=0.4),
+    "graph_contrast": lambda z: losses.graph_contrast(z[0], z[1], symmetric=True),
     "negative_cosine": lambda z: losses.negative_cosine(z[0], z[1]),
     "byol_regression": lambda z: losses.byol_regression(*z),
     "supcon": _supervised,
@@ -132,6 +133,8 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
 
 # What no case above can prove: the loss is none of the embeddings of a batch, or has no gradient.
 WITHOUT_A_CASE = {
+    "bpr": "compares two scores of each row; nothing of others enters",
+    "full_contrast": "compares the rows of whole tables of parameters, which every rank holds",
     "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",
     "masked_reconstruction": "compares each picture with itself; nothing of other images enters",
     "latent_prediction": "compares each picture with itself; nothing of other images enters",

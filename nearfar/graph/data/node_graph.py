@@ -8,10 +8,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from nearfar.graph.extra import torch_geometric
+from nearfar.parts.sparse_product import compressed
 from nearfar.sources.fingerprint import digest_of
 from nearfar.training import Data
+
+# Features of so many cells, of which less than this share is not zero, are multiplied as compressed rows.
+LEAST_CELLS, SPARSE = 1 << 16, 0.1
+
+
+def _compressed(x: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The features in compressed rows, and their transpose."""
+    found = []
+    for matrix in (sparse.csr_matrix(x), sparse.csr_matrix(x.T)):
+        starts, indices = (torch.from_numpy(part.astype(np.int32)) for part in (matrix.indptr, matrix.indices))
+        found.append(compressed(starts, indices, torch.from_numpy(matrix.data), matrix.shape))
+    return found[0], found[1]
 
 
 def _simple(edge_index: np.ndarray, nodes: int) -> np.ndarray:
@@ -85,6 +99,8 @@ class NodeGraph(Data):
             x = np.divide(x, sums, out=np.zeros_like(x), where=sums > 0)
         geometric = torch_geometric()
         self.graph = geometric.data.Data(x=torch.from_numpy(x), edge_index=torch.from_numpy(edge_index))
+        if x.size > LEAST_CELLS and np.count_nonzero(x) < SPARSE * x.size:
+            self.graph.rows, self.graph.rows_transposed = _compressed(x)
         self.labels = labels
         self.name = name
 

@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from nearfar.graph.encoders import GCNEncoder
-from nearfar.graph.views import corrupt
+from nearfar.graph.method import GraphMethod
 from nearfar.losses import grace
-from nearfar.training import Method, Optimization
+from nearfar.training import Optimization
 
 
-class GRACE(Method):
+class GRACE(GraphMethod):
     """Zhu et al., 2020, ICML workshop, arXiv 2006.04131.
 
     A node must find itself in another corruption of the graph; the negatives are all other nodes of both
@@ -49,15 +49,10 @@ class GRACE(Method):
         ),
     ) -> None:
         super().__init__(optimization)
-        if in_features is None:
-            raise ValueError("in_features is needed: the number of features of a node")
-        self.encoder = GCNEncoder(in_features, hidden, layers=layers, activation=activation)
+        self.encoder = GCNEncoder(self.known(in_features), hidden, layers=layers, activation=activation)
         self.head = nn.Sequential(nn.Linear(hidden, projection_dim), nn.ELU(), nn.Linear(projection_dim, hidden))
         self.temperature = temperature
         self.corruptions = ((drop_edge_1, mask_features_1), (drop_edge_2, mask_features_2))
-
-    def views(self, batch: Any) -> list[Any]:
-        return [corrupt(batch, *strength, self.generator) for strength in self.corruptions]
 
     def loss(self, views: list[Any]) -> Tensor:
         u, v = (self.head(self.encoder(view)) for view in views)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -32,10 +33,17 @@ def mask_feature_columns(x: Tensor, p: float, generator: torch.Generator | None 
 
 
 def corrupt(graph: Any, drop_edge: float, mask_features: float, generator: torch.Generator | None = None) -> Any:
-    """A copy of ``graph`` with edges dropped and feature columns masked."""
-    view = graph.clone()
+    """A copy of ``graph`` with edges dropped and feature columns masked.
+
+    Where the graph has its features in compressed rows as well (``rows``), the mask is noted as ``columns`` and the
+    features stay as they are; the first layer of an encoder applies it.
+    """
+    view = copy.copy(graph)
     view.edge_index = drop_edges(graph.edge_index, drop_edge, generator)
-    view.x = mask_feature_columns(graph.x, mask_features, generator)
+    if getattr(graph, "rows", None) is None:
+        view.x = mask_feature_columns(graph.x, mask_features, generator)
+    else:
+        view.columns = mask_feature_columns(graph.x.new_ones(1, graph.x.shape[1]), mask_features, generator)[0]
     return view
 
 

@@ -1,0 +1,15 @@
+"""Users and items.
+
+=============================  ==================================================================
+a clicked item above another   :func:`bpr`
+every user against all users   :func:`full_contrast`
+=============================  ==================================================================
+"""
+
+from nearfar.losses.recommendation.full import full_contrast
+from nearfar.losses.recommendation.ranking import bpr
+
+__all__ = [
+    "bpr",
+    "full_contrast",
+]

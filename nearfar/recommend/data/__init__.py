@@ -1,0 +1,55 @@
+"""Where interactions come from: tables, RecBole's files, archives, generated shoppers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nearfar.recommend.data.files import Reading, read, read_users
+from nearfar.recommend.data.interactions import FeaturedPairs, Interactions, Pairs
+from nearfar.recommend.data.split import Split
+from nearfar.training import Data
+
+__all__ = ["EMBEDDED", "FeaturedPairs", "Interactions", "Pairs", "load", "read_users"]
+
+EMBEDDED = {"shoppers": "generated shoppers whose tastes partly show in pictures and texts of the items"}
+
+
+def load(
+    data: str | Path | Data | None = None,
+    *,
+    split: Split = "random",
+    holdout: float = 0.2,
+    min_rating: float = 0.0,
+    features: str | None = None,
+    shoppers: int = 600,
+    max_bad: float = 0.1,
+    strict: bool = False,
+) -> Data:
+    """Interactions from wherever they are.
+
+    Args:
+        data: a table (``.csv``, ``.tsv``, ``.json``, ``.jsonl``, ``.parquet``) with columns ``user`` and ``item`` and,
+            where known, ``time`` and ``rating``; RecBole's ``.inter`` file or its folder, split or not; an ``.npz``
+            with ``train_indptr``, ``train_indices`` and ``shape`` and perhaps those of ``test``. Or an embedded name.
+        split: which interactions of a user are held out: any (``random``) or the latest (``time``). Files that are
+            split already stay so.
+        holdout: the share that is held out, in [0, 1).
+        min_rating: lower ratings are no interactions; 0 takes all.
+        features: an ``.npz`` with ``id`` (I,) and for each kind of item feature a matrix (I, F).
+        shoppers: how many users the generated data has.
+        max_bad: largest share of unreadable rows.
+        strict: the first unreadable row is an error.
+    """
+    if isinstance(data, Data):
+        return data
+    if data is None or str(data) == "shoppers":
+        from nearfar.recommend.data.shoppers import shoppers as generated
+
+        return generated(shoppers)
+    path = Path(data)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
+        )
+    how = Reading(split, holdout, min_rating, Path(features) if features else None, max_bad, strict)
+    return read(path, how)
