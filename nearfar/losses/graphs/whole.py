@@ -10,9 +10,7 @@ from nearfar.losses.engine.tiles import LN2, LOG2E, exponents_are_bounded
 
 
 @full_precision
-def graph_contrast(
-    z1: Tensor, z2: Tensor, *, temperature: float | Tensor = 0.2, symmetric: bool = False
-) -> Tensor:
+def graph_contrast(z1: Tensor, z2: Tensor, *, temperature: float | Tensor = 0.2, symmetric: bool = False) -> Tensor:
     r"""A graph of one view among the *other* graphs of the second view (GraphCL, arXiv 2010.13902; SEGA, 2305.04501).
 
     .. math::
