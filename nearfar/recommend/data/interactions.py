@@ -11,6 +11,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from nearfar.sources.fingerprint import digest_of
 from nearfar.sources.skipped import Skipped
 from nearfar.training import Data
 
@@ -106,6 +107,17 @@ class Interactions(Data):
             "item_features": {name: matrix.shape[1] for name, matrix in self.item_features.items()},
             "user_features": {name: matrix.shape[1] for name, matrix in self.user_features.items()},
         }
+
+    def contents(self) -> dict[str, str]:
+        """What tells these interactions from others; see :mod:`nearfar.sources.fingerprint`."""
+        parts = {
+            "users": digest_of(self.user_ids),
+            "items": digest_of(self.item_ids),
+            "interactions": digest_of(self.learn.indptr, self.learn.indices),
+            "held out": digest_of(self.test.indptr, self.test.indices),
+        }
+        features = {**self.item_features, **self.user_features}
+        return {**parts, **{f"features {name}": digest_of(matrix) for name, matrix in features.items()}}
 
     def rows_of(self, ids: list[str]) -> tuple[np.ndarray, list[tuple[str, str]]]:
         """Rows of the users with these names, and of the others why there are none, as (name, reason)."""
