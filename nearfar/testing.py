@@ -95,7 +95,7 @@ def random_numbers_are_the_steps(cls: type[Method], data: Data, arguments: dict[
         return  # a step of several updates has no single loss; the resumed run shows it
     method = _built(cls, arguments)
     batch = data.training_batch(np.arange(batch_size))
-    found = []
+    found: list[float] = []
     for _ in range(2):
         torch.manual_seed(len(found) + 77)
         np.random.seed(len(found) + 77)  # noqa: NPY002  (what a careless method would draw from)
