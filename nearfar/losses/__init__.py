@@ -14,6 +14,7 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.contrast`, positives against negatives;
 :mod:`nearfar.losses.alignment`, positives without negatives: regression, statistics of dimensions, entropy;
 :mod:`nearfar.losses.clustering`, assignments to clusters and words;
+:mod:`nearfar.losses.control`, goals, skills and futures of agents;
 :mod:`nearfar.losses.dense`, maps: cells, pixels, patches, regions;
 :mod:`nearfar.losses.reconstruction`, what is hidden, predicted;
 :mod:`nearfar.losses.decoding`, scores of the next word from several looks at it;
@@ -25,6 +26,7 @@ from nearfar.losses import (
     alignment,
     clustering,
     contrast,
+    control,
     decoding,
     dense,
     graphs,
@@ -34,6 +36,7 @@ from nearfar.losses import (
 from nearfar.losses.alignment import *  # noqa: F403
 from nearfar.losses.clustering import *  # noqa: F403
 from nearfar.losses.contrast import *  # noqa: F403
+from nearfar.losses.control import *  # noqa: F403
 from nearfar.losses.decoding import *  # noqa: F403
 from nearfar.losses.dense import *  # noqa: F403
 from nearfar.losses.graphs import *  # noqa: F403
@@ -44,6 +47,7 @@ __all__: list[str] = []
 __all__ += contrast.__all__
 __all__ += alignment.__all__
 __all__ += clustering.__all__
+__all__ += control.__all__
 __all__ += dense.__all__
 __all__ += graphs.__all__
 __all__ += recommendation.__all__

@@ -1,0 +1,1 @@
+"""Contrast in agents, world models and solvers."""

@@ -1,0 +1,120 @@
+"""Commands of agents: play, data record."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nearfar.system import Command, UsageError
+
+
+def _play(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar play", description=COMMANDS["play"].help)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("--episodes", type=int, default=10, help="how many")
+    parser.add_argument("--env", help="another world than the run's own")
+    parser.add_argument("--video", type=Path, help="a .mp4 or .gif file to write")
+    parser.add_argument("--fps", type=int, default=15, help="pictures a second in the video")
+    parser.add_argument("--seed", type=int, default=0, help="of the worlds, and of actions that are drawn")
+    parser.add_argument("--drawn", action="store_true", help="draw actions from the policy, not its best ones")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing video")
+    options = parser.parse_args(words)
+    if options.video is not None:
+        _check_video(options.video, options.overwrite)
+    from nearfar import workflow
+    from nearfar.control.evaluation import judged, play
+    from nearfar.control.video import write_video
+    from nearfar.control.worlds import world
+    from nearfar.system import require
+
+    entry, method, run = workflow.load_run(options.run)
+    require(method, "acts", entry.slug)
+    film = options.video is not None
+    beside = 1 if film else min(options.episodes, 20)
+    if options.env is None:
+        where = workflow.run_data(entry, run.config.get("data", {})).fresh(beside)
+    else:
+        where = world(options.env, beside)
+        unequal = method.spaces.unequal(where.spaces)
+        if unequal:
+            raise UsageError(f"{options.run} cannot act in {options.env}: they have {unequal}")
+    with method.frozen():
+        found = play(method, where, options.episodes, seed=options.seed, drawn=options.drawn, pictures=film)
+    scores = judged(found)
+    for number, (earned, length) in enumerate(zip(found.returns, found.lengths, strict=True)):
+        won = "" if found.reached is None else f"  {'reached' if found.reached[number] else 'not reached'}"
+        print(f"episode {number + 1}: return {earned:.4g}, {length:.0f} steps{won}")
+    print(_summary(where.name, options.episodes, scores))
+    if film:
+        write_video(found.pictures, options.video, fps=options.fps)
+        print(f"{len(found.pictures)} pictures in {options.video}", file=sys.stderr)
+    return 0
+
+
+def _summary(name: str, episodes: int, scores: dict[str, float]) -> str:
+    parts = []
+    for what in ("success", "return"):
+        if what in scores:
+            ends = f" [{scores[f'{what} low']:.4g}, {scores[f'{what} high']:.4g}]" if f"{what} low" in scores else ""
+            parts.append(f"{what} {scores[what]:.4g}{ends}")
+    return f"{name}, {episodes} episodes: {', '.join(parts)}"
+
+
+def _check_video(path: Path, overwrite: bool) -> None:
+    if path.suffix not in (".mp4", ".gif"):
+        raise UsageError(f"--video must end in .mp4 or .gif, got {path}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; choose another name, or give --overwrite")
+
+
+def _record(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar data record", description=COMMANDS["data record"].help)
+    parser.add_argument("--env", required=True, help="the world: one of ours, or an id of gymnasium's")
+    parser.add_argument("--policy", default="scripted", help="scripted, random, or the folder of a finished run")
+    parser.add_argument("--steps", type=int, default=10_000, help="steps, of all environments together")
+    parser.add_argument("--envs", type=int, default=8, help="environments side by side")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .npz file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args(words)
+    if options.out.suffix != ".npz":
+        raise UsageError(f"--out must end in .npz, got {options.out}")
+    if options.out.exists() and not options.overwrite:
+        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    from nearfar.control.data import record
+    from nearfar.control.worlds import world
+
+    where = world(options.env, options.envs)
+    policy = options.policy if options.policy in ("scripted", "random") else _agent(options.policy, where)
+    found = record(where, options.steps, policy=policy, seed=options.seed)
+    found.save(options.out)
+    print(
+        f"{len(found)} episodes, {len(found.rewards) - len(found)} steps, mean return {found.returns().mean():.4g} in "
+        f"{options.out}",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _agent(folder: str, where: Any) -> Any:
+    """The agent of a run, if it can act there."""
+    if not Path(folder).is_dir():
+        raise UsageError(f"--policy takes scripted, random or the folder of a finished run, got {folder}")
+    from nearfar import workflow
+    from nearfar.system import require
+
+    entry, method, _ = workflow.load_run(folder)
+    require(method, "acts", entry.slug)
+    unequal = method.spaces.unequal(where.spaces)
+    if unequal:
+        raise UsageError(f"{folder} cannot act in {where.name}: they have {unequal}")
+    return method
+
+
+COMMANDS = {
+    "play": Command("let an agent play, score it, and film it", _play),
+    "data record": Command("record episodes of a policy in a world", _record),
+}

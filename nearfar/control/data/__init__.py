@@ -1,0 +1,78 @@
+"""Where an agent's experience comes from: worlds to act in, and recorded episodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nearfar.control.data.acting import Acting, Observed, acted, record, watched
+from nearfar.control.data.episodes import Episodes, Recorded, read_episodes
+from nearfar.control.data.replay import Replay, Sampling, Sequences, Transitions
+from nearfar.control.worlds import WORLDS, world
+from nearfar.sources.interaction import Interaction
+
+__all__ = [
+    "EMBEDDED",
+    "Acting",
+    "Episodes",
+    "Observed",
+    "Recorded",
+    "Replay",
+    "Sampling",
+    "Sequences",
+    "Transitions",
+    "acted",
+    "load",
+    "read_episodes",
+    "record",
+    "watched",
+]
+
+EPISODES = "-episodes"
+SCRIPTED = tuple(name for name in WORLDS if name not in ("pixel-grid",))
+EMBEDDED = {name: what for name, (_, what) in WORLDS.items()} | {
+    f"{name}{EPISODES}": f"20,000 steps of a noisy hand-written policy in {name}, recorded" for name in SCRIPTED
+}
+EMBEDDED["pixel-grid-episodes"] = "20,000 random steps in pixel-grid, recorded"
+
+
+def load(
+    data: str | Path | Interaction | None = None,
+    *,
+    env: str | None = None,
+    envs: int = 8,
+    acts: int = 1,
+    random_steps: int = 2000,
+    capacity: int = 100_000,
+    recorded: int = 20_000,
+) -> Interaction:
+    """A world to act in, or episodes to learn from.
+
+    Args:
+        data: an ``.npz`` file of recorded episodes (``nearfar data record`` writes them), which is learned from without
+            acting; or an embedded name, ``point-maze`` when nothing is given.
+        env: the world: one of ours, or any id of gymnasium's. With a file, the world to evaluate in.
+        envs: environments side by side.
+        acts: steps of every environment for each batch.
+        random_steps: random steps before the first batch, of all environments together.
+        capacity: steps that the replay holds.
+        recorded: steps of episodes that are made when an embedded name ends in ``-episodes``.
+    """
+    if isinstance(data, Interaction):
+        return data
+    name = str(data) if data is not None else "point-maze"
+    if name.endswith(EPISODES) and not Path(name).exists():
+        source = env or name.removesuffix(EPISODES)
+        where = world(source, max(min(envs, recorded // 100), 1))
+        policy = "scripted" if source in SCRIPTED else "random"
+        return Recorded(record(where, recorded, policy=policy), name=f"{source}{EPISODES}", env=source)
+    if data is None or name in WORLDS:
+        return Acting(env or name, envs=envs, acts=acts, random_steps=random_steps, capacity=capacity)
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no file {path}, and nothing embedded of that name; embedded are {', '.join(WORLDS)}, each also "
+            f"with {EPISODES} behind it, and --env takes any id of gymnasium's"
+        )
+    if path.suffix != ".npz":
+        raise ValueError(f"{path} holds no episodes that this reads; accepted is .npz, see nearfar data record --help")
+    return Recorded(read_episodes(path), name=path.stem, env=env)

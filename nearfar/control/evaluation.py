@@ -1,0 +1,110 @@
+"""How agents are judged: what they earn and reach in fresh episodes, with intervals."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nearfar.control.data.acting import acted, skills, watched
+from nearfar.control.data.replay import Replay, Sampling
+from nearfar.control.worlds import World
+from nearfar.evaluation import mean_interval
+from nearfar.system import Scores, require
+from nearfar.training import Interaction, Method
+
+SIDE_BY_SIDE = 50
+
+
+class Played(NamedTuple):
+    """Finished episodes.
+
+    Attributes:
+        returns, lengths: (E,).
+        reached: (E,) whether the goal was reached at any step; ``None`` in a world that knows no success.
+        pictures: of the first environment, when asked for.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    reached: np.ndarray | None
+    pictures: list[np.ndarray]
+
+
+def evaluate(method: Method, data: Interaction, *, seed: int = 0, episodes: int = 100) -> Scores:
+    """Mean return and length of ``episodes`` episodes of the agent's best actions and, where the world knows success,
+    the share in which the goal was ever reached; each with its 95% interval over episodes."""
+    require(method, "acts")
+    where = data.fresh(min(episodes, SIDE_BY_SIDE))  # type: ignore[attr-defined]
+    with method.frozen():
+        found = play(method, where, episodes, seed=seed)
+    return judged(found)
+
+
+def judged(found: Played) -> Scores:
+    """Scores of episodes, with intervals."""
+    scores = Scores(neither=("length",))
+    if found.reached is not None:
+        scores.update(with_interval("success", found.reached.astype(float)))
+    scores.update(with_interval("return", found.returns))
+    scores["length"] = float(found.lengths.mean())
+    return scores.direct(neither=[name for name in scores if name.endswith((" low", " high"))])
+
+
+def with_interval(name: str, values: np.ndarray) -> dict[str, float]:
+    """A mean under its name, and both ends of its 95% interval."""
+    mean, low, high = mean_interval(values)
+    if not np.isfinite([low, high]).all():
+        return {name: mean}
+    return {name: mean, f"{name} low": low, f"{name} high": high}
+
+
+def play(
+    agent: Any, where: World, episodes: int, *, seed: int = 0, drawn: bool = False, pictures: bool = False
+) -> Played:
+    """Let an agent act until ``episodes`` episodes are over.
+
+    Every environment plays the same number of them, so that short episodes count no more than long ones.
+
+    Args:
+        agent: what acts; ``random`` and ``scripted`` are words for agents that need no training.
+        where: fresh environments.
+        episodes: how many, at least 1.
+        seed: of the worlds, and of actions that are drawn.
+        drawn: draw actions from the policy instead of taking the best.
+        pictures: keep pictures of the first environment.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    rng = np.random.default_rng(seed)
+    sampling = getattr(agent, "sampling", Sampling())
+    each = -(-episodes // where.count)
+    seen = Replay(where.spaces, where.count, sampling.stack + 3)
+    seen.begin(where.reset(rng))
+    told = skills(rng, where.count, sampling)
+    earned, taken, won = np.zeros(where.count), np.zeros(where.count), np.zeros(where.count, bool)
+    rows: list[list[tuple[float, float, bool]]] = [[] for _ in range(where.count)]
+    film = [where.picture()] if pictures else []
+    knows = False
+    while min(map(len, rows)) < each:
+        beginning = where.over
+        if isinstance(agent, str):
+            actions = where.scripted(rng) if agent == "scripted" else where.random(rng)
+        else:
+            set_ = told if sampling.skills else where.goals
+            actions = acted(agent, watched(seen.newest(sampling.stack), set_), rng if drawn else None, where.spaces)
+        stepped = where.step(actions, rng)
+        seen.add(actions, stepped.rewards, stepped.terminated, stepped.over, stepped.observations)
+        earned += stepped.rewards
+        taken += ~beginning
+        if stepped.reached is not None:
+            won, knows = won | stepped.reached, True
+        if pictures and len(rows[0]) < each:
+            film.append(where.picture())
+        for env in np.flatnonzero(stepped.over):
+            rows[env].append((earned[env], taken[env], won[env]))
+        for counted in (earned, taken, won):
+            counted[stepped.over] = 0
+    # The first episodes of all environments, then the second ones.
+    returns, lengths, reached = np.array([row[n] for n in range(each) for row in rows][:episodes]).T
+    return Played(returns, lengths, reached.astype(bool) if knows else None, film)
