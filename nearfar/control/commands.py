@@ -30,12 +30,14 @@ def _play(words: Sequence[str]) -> int:
     from nearfar.control.worlds import world
     from nearfar.system import require
 
-    entry, method, run = workflow.load_run(options.run)
+    loaded: tuple[Any, Any, Any] = workflow.load_run(options.run)
+    entry, method, run = loaded
     require(method, "acts", entry.slug)
     film = options.video is not None
     beside = 1 if film else min(options.episodes, 20)
     if options.env is None:
-        where = workflow.run_data(entry, run.config.get("data", {})).fresh(beside)
+        own: Any = workflow.run_data(entry, run.config.get("data", {}))
+        where = own.fresh(beside)
     else:
         where = world(options.env, beside)
         unequal = method.spaces.unequal(where.spaces)
@@ -106,7 +108,8 @@ def _agent(folder: str, where: Any) -> Any:
     from nearfar import workflow
     from nearfar.system import require
 
-    entry, method, _ = workflow.load_run(folder)
+    loaded: tuple[Any, Any, Any] = workflow.load_run(folder)
+    entry, method, _ = loaded
     require(method, "acts", entry.slug)
     unequal = method.spaces.unequal(where.spaces)
     if unequal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,12 +58,12 @@ class GoalCritic(nn.Module):
         norm: normalise the maps of pixels.
     """
 
-    def __init__(self, spaces: Spaces, *, goal: bool = False, norm: bool = False, **options: object) -> None:
+    def __init__(self, spaces: Spaces, *, goal: bool = False, norm: bool = False, **options: Any) -> None:
         super().__init__()
         self.spaces = spaces
         self.torso, width = torso(spaces, norm=norm)
         aim = width if spaces.pixels else spaces.goal
-        self.pairs = SeparableCritic(width + aim * goal, spaces.actions, aim, **options)  # type: ignore[arg-type]
+        self.pairs = SeparableCritic(width + aim * goal, spaces.actions, aim, **options)
 
     def seen(self, observations: Tensor) -> Tensor:
         """(B, S) what the towers are given of observations."""
@@ -93,8 +94,8 @@ class GoalActor(nn.Module):
     """
 
     def __init__(
-        self, spaces: Spaces, body: type[nn.Module], *, goal: bool = True, norm: bool = False, **options
-    ) -> None:  # type: ignore[no-untyped-def]
+        self, spaces: Spaces, body: type[nn.Module], *, goal: bool = True, norm: bool = False, **options: Any
+    ) -> None:
         super().__init__()
         self.torso, width = torso(spaces, norm=norm)
         self.goal = goal

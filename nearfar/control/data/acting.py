@@ -125,7 +125,12 @@ class Acting(Interaction):
     def state_dict(self) -> dict[str, Any]:
         if self._replay is None:
             return {}
-        counts = {"told": self._told, "return": self._return, "length": self._length, "success": self._success}
+        counts: dict[str, np.ndarray] = {
+            "told": self._told,
+            "return": self._return,
+            "length": self._length,
+            "success": self._success,
+        }
         return {
             "replay": self._replay.state_dict(),
             "world": _tensors(self.world.state_dict()) if self.exact else {},

@@ -62,8 +62,8 @@ class Episodes:
             )
         if self.examples is not None and self.examples.shape[1:] != self.observations.shape[1:]:
             raise ValueError(
-                f"examples have shape {self.examples.shape[1:]} and observations {self.observations.shape[1:]}; they must "
-                "be equal"
+                f"examples have shape {self.examples.shape[1:]} and observations {self.observations.shape[1:]}; they "
+                "must be equal"
             )
         for name in ("observations", "actions", "rewards", "examples"):
             values = getattr(self, name)
@@ -106,7 +106,7 @@ class Episodes:
 
     def save(self, path: Path) -> None:
         """Write them as ``.npz``."""
-        more = {} if self.examples is None else {"examples": self.examples}
+        more: dict[str, Any] = {} if self.examples is None else {"examples": self.examples}
         with atomic_write(Path(path)) as file:
             np.savez_compressed(
                 file,
@@ -125,8 +125,9 @@ class Episodes:
 def read_episodes(path: Path) -> Episodes:
     """Episodes of an ``.npz`` file as :meth:`Episodes.save` and ``nearfar data record`` write it.
 
-    Needed are ``observations``, ``actions`` and ``lengths``; rewards are 0 where there are none. ``env`` names the world
-    to act in; ``goal`` is the pair (numbers of a goal, first column of it), otherwise a goal is a whole observation.
+    Needed are ``observations``, ``actions`` and ``lengths``; rewards are 0 where there are none. ``env`` names the
+    world to act in; ``goal`` is the pair (numbers of a goal, its first column), otherwise a goal is a whole
+    observation.
 
     Raises:
         ValueError: an array is missing, or does not fit the others.

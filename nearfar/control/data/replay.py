@@ -127,7 +127,7 @@ class Replay:
         self.end[at] = -1
         self.written += 1
 
-    def _close(self, env: int) -> None:
+    def _close(self, env: Any) -> None:
         """The newest row of an environment is the last of its episode."""
         end = self.written - 1
         start = max(end - int(self.age[end % self.capacity, env]), self.oldest)

@@ -17,7 +17,7 @@ from nearfar.training import Optimization, Update
 
 
 class GoalBatch(NamedTuple):
-    """Transitions with goals: ``goals`` (B, ...) belong to the rows, ``states`` and ``aims`` are what the actor tries."""
+    """Transitions with goals: ``goals`` (B, ...) belong to the rows, ``states`` and ``aims`` are the actor's."""
 
     batch: Transitions
     goals: Tensor
@@ -50,6 +50,8 @@ class ContrastiveRL(Agent):
         tau: how fast the target critic of temporal differences follows, in (0, 1].
         optimization, actor_optimization: of critic and actor.
     """
+
+    encoder: GoalCritic
 
     def __init__(
         self,

@@ -42,6 +42,7 @@ class LAEO(Agent):
         optimization, actor_optimization: of critic and actor.
     """
 
+    encoder: GoalCritic
     wanted: Tensor
 
     def __init__(

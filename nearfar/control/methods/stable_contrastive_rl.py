@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class StableContrastiveRL(Agent):
         optimization, actor_optimization: of critic and actor.
     """
 
+    encoder: GoalCritic
+
     def __init__(
         self,
         spaces: Spaces | None = None,
@@ -79,7 +81,7 @@ class StableContrastiveRL(Agent):
         if not 0 <= augment <= 1:
             raise ValueError(f"augment must be a probability, got {augment}")
         self.sampling = Sampling(discount=discount)
-        shape = {"hidden": hidden, "layer_norm": layer_norm}
+        shape: dict[str, Any] = {"hidden": hidden, "layer_norm": layer_norm}
         self.encoder = GoalCritic(
             self.spaces, norm=layer_norm, features=features, critics=critics, final_init=final_init, **shape
         )

@@ -50,6 +50,8 @@ class TDInfoNCE(Agent):
         optimization, actor_optimization: of critic and actor.
     """
 
+    encoder: GoalCritic
+
     def __init__(
         self,
         spaces: Spaces | None = None,
@@ -103,7 +105,8 @@ class TDInfoNCE(Agent):
         random = self.encoder.towards(*here, views.random)
         with torch.no_grad():
             actions = self.actor(batch.next_observations, views.aims).sample()
-            target = self.target.module.towards(batch.next_observations, views.aims, actions, views.random)  # type: ignore[operator]
+            slow: GoalCritic = self.target.module  # type: ignore[assignment]
+            target = slow.towards(batch.next_observations, views.aims, actions, views.random)
         return td_info_nce(positive, random, target, discount=self.sampling.discount)
 
     def actor_loss(self, views: TDBatch) -> Tensor:

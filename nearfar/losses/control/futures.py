@@ -51,7 +51,8 @@ def pairwise_nce(logits: Tensor, *, negative_weight: NegativeWeight = "unit") ->
 def penalized_info_nce(logits: Tensor, *, penalty: float = 0.01) -> Tensor:
     r"""InfoNCE over rows whose normaliser is held near 0, so that scores of different rows can be compared.
 
-    .. math:: L = \frac1B \sum_i \Big[ -\log \mathrm{softmax}_i(f_i)_i + \lambda \big( \log \sum_j e^{f_{ij}} \big)^2 \Big]
+    .. math::
+        L = \frac1B \sum_i \Big[ -\log \mathrm{softmax}_i(f_i)_i + \lambda \big( \log \sum_j e^{f_{ij}} \big)^2 \Big]
 
     averaged over critics; the option ``use_cpc`` of the released Contrastive RL.
 
