@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, liblinear_probe, stratified_fraction
+from nearfar.sources.labels import classed_rows
 from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
 
@@ -13,12 +14,14 @@ def evaluate(method: Method, data: Data, *, seed: int = 0, splits: int = 3) -> S
     """Accuracy of a one-vs-rest logistic probe trained on a random tenth of the nodes, mean over ``splits``.
 
     The protocol of GRACE's released evaluation: rows are L2-normalised, the penalty is chosen by 5-fold search
-    within the training nodes. Without labels only the geometry is measured.
+    within the training nodes. Nodes without a label have no part in it, and
+    without labels only the geometry is measured.
     """
     found = embed(method, data)
     scores = Scores(neither=GEOMETRY)
-    if found.labels is not None:
-        scores["probe 10% labels"] = probe(found.array, found.labels, seed=seed, splits=splits)
+    rows = classed_rows(found.labels, data.name)
+    if found.labels is not None and len(rows):
+        scores["probe 10% labels"] = probe(found.array[rows], found.labels[rows], seed=seed, splits=splits)
     scores["effective_rank"] = effective_rank(found.array[:2048])
     scores["std"] = feature_std(found.array, relative=True)
     return scores

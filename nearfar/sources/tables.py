@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import itertools
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +22,9 @@ __all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "why_no_t
 
 # A text longer than this is no sentence and no caption; encoders see some hundreds of characters of it.
 MAX_CHARACTERS = 100_000
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".pq")
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+LINES = (".jsonl", ".ndjson")
+TABLES = (*SEPARATORS, ".json", *LINES, ".parquet", ".pq")
 
 Bad = list[tuple[str, str]]
 
@@ -48,8 +52,8 @@ class Table(NamedTuple):
 def read_lines(path: Path) -> Table:
     """A text file as a column ``sentence``: one per line, ended by ``\\n`` or ``\\r\\n`` and by nothing else.
 
-    Empty lines are no sentences and are passed over; lines that are not UTF-8, hold a NUL byte or more than
-    :data:`MAX_CHARACTERS` characters are bad. A byte order mark is dropped, and one of UTF-16 obeyed.
+    May be packed by gzip. Empty lines are no sentences and are passed over; lines that are not UTF-8, hold a NUL byte
+    or more than :data:`MAX_CHARACTERS` characters are bad. A byte order mark is dropped, and one of UTF-16 obeyed.
     """
     places, sentences, bad = [], [], []
     for number, line in enumerate(_utf8(read_text_file(path), path).split(b"\n"), 1):
@@ -68,18 +72,22 @@ def read_lines(path: Path) -> Table:
 
 
 def read_table(path: Path, suffix: str = "") -> Table:
-    """A ``.csv``, ``.tsv``, ``.json`` (a list of objects), ``.jsonl`` or ``.parquet`` file; with ``suffix`` a file of
-    that kind whose name says something else.
+    """A ``.csv``, ``.tsv`` (or ``.tab``), ``.json`` (a list of objects), ``.jsonl`` (or ``.ndjson``) or ``.parquet``
+    file, all but the last also packed by gzip (``.csv.gz``); with ``suffix`` a file of that kind whose name says
+    something else.
 
-    Rows of a wrong number of cells, lines that are no JSON object and cells that are not UTF-8 are bad.
+    Rows of a wrong number of cells, lines that are no JSON object and cells that are not UTF-8 are bad. In ``.tsv`` a
+    row is a line, and a quotation mark is a character like any other, unless a cell begins and ends with one. In
+    ``.csv`` a cell in quotation marks may go on over several lines; a mark that is never closed, or only lines later
+    that are rows themselves, makes its line bad and no other.
 
     Raises:
         ValueError: not in the format that its name says; no rows.
     """
-    suffix = suffix or path.suffix.lower()
+    suffix = suffix or suffix_of(path)
     if suffix in SEPARATORS:
-        table = _csv(path, SEPARATORS[suffix])
-    elif suffix in (".json", ".jsonl"):
+        table = _tsv(path) if SEPARATORS[suffix] == "\t" else _csv(path, SEPARATORS[suffix])
+    elif suffix in (".json", *LINES):
         table = _json(path)
     else:
         table = _parquet(path)
@@ -91,8 +99,29 @@ def read_table(path: Path, suffix: str = "") -> Table:
 
 
 def read_text_file(path: Path) -> bytes:
-    """The bytes of a text file, of which Python's form takes up to ten times as many."""
-    return read_whole(path, room() // 10)
+    """The bytes of a text file, unpacked where it is packed by gzip; Python's form takes up to ten times as many.
+
+    Raises:
+        ValueError: more than a tenth of what one file may take, or damaged.
+    """
+    most = room() // 10
+    content = read_whole(path, most)
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            content = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be unpacked by gzip: {error}") from error
+    if len(content) > most:
+        raise ValueError(f"{path} unpacks to more than {most:,} bytes; up to that many are read")
+    return content
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in lower case; of a packed file (``.csv.gz``) the one before."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
 
 
 def why_no_text(value: Any) -> str:
@@ -137,28 +166,90 @@ def _has_raw_bytes(value: str) -> bool:
     return False
 
 
+def _text(path: Path) -> str:
+    return _utf8(read_text_file(path), path).decode(errors="surrogateescape")
+
+
+def _tsv(path: Path) -> Table:
+    lines = _text(path).split("\n")
+    names = [name.strip().lower() for name in lines[0].rstrip("\r").split("\t")]
+    places, rows, bad = [], [], []
+    for number, line in enumerate(lines[1:], 2):
+        row = [_unquoted(cell) for cell in line.rstrip("\r").split("\t")]
+        if reason := _why_no_row(row, len(names)):
+            bad.append((f"line {number}", reason))
+        elif line.strip("\r"):
+            places.append(f"line {number}")
+            rows.append(row)
+    return _by_column(names, places, rows, bad)
+
+
+def _unquoted(cell: str) -> str:
+    inside = cell[1:-1]
+    whole = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside.replace('""', "")
+    return inside.replace('""', '"') if whole else cell
+
+
 def _csv(path: Path, separator: str) -> Table:
-    text = _utf8(read_text_file(path), path).decode(errors="surrogateescape")
+    text = _text(path)
+    # Ends of lines are those of csv: \n, \r\n, or \r alone where there is no other.
+    lines = io.StringIO(text, newline="" if "\n" in text else None).readlines()
     before = csv.field_size_limit(len(text) + 1)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        names = [name.strip().lower() for name in next(reader, [])]
+        names, start = _record(path, lines, 0, separator)
+        names = [name.strip().lower() for name in names]
         places, rows, bad = [], [], []
-        start = reader.line_num + 1
-        for row in reader:
-            place, start = f"line {start}", reader.line_num + 1
-            if len(row) != len(names):
-                if row:
-                    bad.append((place, f"it has {len(row)} cells, and the first line {len(names)}"))
-            elif any(_has_raw_bytes(cell) for cell in row):
-                bad.append((place, "it holds bytes that are not UTF-8"))
-            else:
+        while start < len(lines):
+            row, end = _record(path, lines, start, separator)
+            place = f"line {start + 1}"
+            if _swallows(lines[start:end], row, len(names), separator, at_the_end=end == len(lines)):
+                bad.append((place, "a quotation mark in it is not closed before lines that are rows themselves"))
+                end = start + 1
+            elif reason := _why_no_row(row, len(names)):
+                bad.append((place, reason))
+            elif row:
                 places.append(place)
                 rows.append(row)
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+            start = end
     finally:
         csv.field_size_limit(before)
+    return _by_column(names, places, rows, bad)
+
+
+def _record(path: Path, lines: list[str], start: int, separator: str) -> tuple[list[str], int]:
+    """The row that begins at a line, and the line after it."""
+    line = lines[start] if lines else ""
+    if '"' not in line:
+        return (line.rstrip("\r\n").split(separator) if line.strip("\r\n") else []), start + 1
+    reader = csv.reader(itertools.islice(lines, start, None), delimiter=separator)
+    try:
+        row = next(reader, [])
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {start + reader.line_num}: {error}") from error
+    return row, start + reader.line_num
+
+
+def _swallows(lines: list[str], row: list[str], cells: int, separator: str, *, at_the_end: bool) -> bool:
+    """Whether a row of several lines is one whose quotation mark was never meant to go on."""
+    if len(lines) < 2:
+        return False
+    closed = sum(line.count('"') for line in lines) % 2 == 0
+    if at_the_end and not closed:
+        return True
+    if len(row) != cells:
+        return True
+    # Two lines in a cell with as many commas as a row has are more often a cell than not.
+    return cells > 1 and len(lines) > 3 and all(line.count(separator) == cells - 1 for line in lines)
+
+
+def _why_no_row(row: list[str], cells: int) -> str:
+    """Why a row cannot be used; empty where it can, or is an empty line."""
+    if len(row) != cells:
+        return f"it has {len(row)} cells, and the first line {cells}" if any(row) else ""
+    return "it holds bytes that are not UTF-8" if any(_has_raw_bytes(cell) for cell in row) else ""
+
+
+def _by_column(names: list[str], places: list[str], rows: list[list[str]], bad: Bad) -> Table:
     return Table({name: [row[i] for row in rows] for i, name in enumerate(names)}, places, bad)
 
 
@@ -177,7 +268,7 @@ def _json(path: Path) -> Table:
 def _json_values(path: Path) -> Iterator[tuple[str, Any]]:
     """Place and value of each entry; of a line that is no JSON, the reason as a string."""
     raw = _utf8(read_text_file(path), path)
-    if path.suffix.lower() == ".jsonl":
+    if suffix_of(path) in LINES:
         for number, line in enumerate(raw.split(b"\n"), 1):
             if line.strip():
                 try:

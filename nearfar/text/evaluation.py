@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn, sts, uniformity
+from nearfar.sources.labels import classed_rows
 from nearfar.system import Scores
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data, Method, embed
@@ -25,8 +26,9 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             left, right = (embed(method, Sentences(side)).array for side in pairs[:2])
             scores[f"sts {name}"] = float(sts(left, right, np.asarray(pairs[2])))
         found = embed(method, held_out)
-        if found.labels is not None:
-            order = np.random.default_rng(seed).permutation(len(found))
+        rows = classed_rows(found.labels, name)
+        if found.labels is not None and len(rows):
+            order = rows[np.random.default_rng(seed).permutation(len(rows))]
             bank, queries = order[: len(order) // 2], order[len(order) // 2 :]
             x, y = found.array, found.labels
             scores[f"1-nn {name}"] = float(knn(x[bank], y[bank], x[queries], y[queries], k=1))

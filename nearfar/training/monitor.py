@@ -11,6 +11,7 @@ import numpy as np
 
 from nearfar.evaluation import effective_rank, feature_std, knn
 from nearfar.sources.data import Data
+from nearfar.sources.labels import known
 from nearfar.training.embed import embed
 from nearfar.training.method import Method
 
@@ -92,6 +93,8 @@ class Monitor(L.Callback):
             "effective_rank": effective_rank(x - x.mean(0)),
             "std": feature_std(x, relative=True),
         }
+        if y is not None:
+            x, y = x[known(y)], y[known(y)]
         if y is not None and len(np.unique(y)) > 1:
             bank = np.arange(len(x)) % 4 != 0
             k = min(20, int(bank.sum()))

@@ -55,6 +55,7 @@ def train(
     options = dict(data_options or {})
     data = system.data if data is None else data
     collection = load_data(system.field, data, **options)
+    check_learnable(collection)
     method = build_method(system, arguments or {}, collection, training.seed)
     training = settled(method, collection, training)
     run = None
@@ -64,6 +65,18 @@ def train(
         keep_what_was_found(run, collection, system, config["data"])
     _fit_and_let_go(method, collection, training, run, progress=progress)
     return method, run
+
+
+def check_learnable(data: Any) -> None:
+    """Raises:
+    ValueError: the data hold one example, or one again and again, so that there is nothing to tell it from.
+    """
+    if not isinstance(data, Data) or len(data.ids) == 0:
+        return
+    sentences = getattr(data, "sentences", None)
+    if len(data.ids) == 1 or (sentences is not None and len(set(sentences)) == 1):
+        what = "one example" if len(data.ids) == 1 else f"one example {len(data.ids):,} times"
+        raise ValueError(f"{data.name} holds {what}, and there is nothing to tell it from; at least two are needed")
 
 
 def config_of(slug: str, method: Method, data: Any, options: Mapping[str, Any], training: Training) -> dict[str, Any]:

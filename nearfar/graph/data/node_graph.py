@@ -13,6 +13,7 @@ from scipy import sparse
 from nearfar.graph.extra import torch_geometric
 from nearfar.parts.sparse_product import compressed
 from nearfar.sources.fingerprint import digest_of
+from nearfar.sources.labels import one_label
 from nearfar.training import Data
 
 # Features of so many cells, of which less than this share is not zero, are multiplied as compressed rows.
@@ -48,12 +49,14 @@ class NodeGraph(Data):
     """A graph with node features; one training step sees all of it.
 
     Args:
-        x: (N, F) node features, finite; rows are scaled to sum 1 (as GRACE does) when ``normalize``.
+        x: (N, F) node features, finite.
         edge_index: (2, E) node numbers, both directions of an undirected edge. Edges that are named again and loops
             from a node to itself are left out with a warning; nodes without edges are kept.
-        y: (N,) labels or ``None``.
+        y: (N,) labels, (N, C) with one 1 in each row, or ``None``; -1, NaN and empty names mean that a node has none.
         name: what to call the graph.
-        normalize: divide each feature row by its sum.
+        normalize: divide each feature row by its sum, as GRACE does with counts of words. When not given, that is done
+            where no feature is negative; signed ones (standardised columns, vectors of another model) have no sum to
+            divide by and stay as they are.
 
     Raises:
         ValueError: shapes or types that do not fit, node numbers out of range, NaN or infinite features, no nodes.
@@ -66,7 +69,7 @@ class NodeGraph(Data):
         y: np.ndarray | None = None,
         *,
         name: str = "graph",
-        normalize: bool = True,
+        normalize: bool | None = None,
     ) -> None:
         x, edge_index = np.asarray(x), np.asarray(edge_index)
         if x.dtype.kind not in "biuf" or (edge_index.dtype.kind not in "iu" and edge_index.size):
@@ -89,12 +92,18 @@ class NodeGraph(Data):
                 f"edge_index names nodes {edge_index.min()} to {edge_index.max()} of a graph of {len(x)} nodes"
             )
         labels = None if y is None else np.asarray(y)
+        if labels is not None and labels.ndim == 2 and len(labels) == len(x):
+            labels = one_label(labels, "y")
         if labels is not None and len(labels.reshape(-1)) != len(x):
             raise ValueError(f"y has {labels.size} labels for {len(x)} nodes")
         if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "biufU"):
             raise ValueError(f"y must be one number or name per node, got {labels.dtype} of shape {labels.shape}")
         edge_index = _simple(edge_index, len(x))
-        if normalize:
+        signed = bool((x < 0).any())
+        self.normalized = not signed if normalize is None else normalize
+        if self.normalized and signed:
+            raise ValueError("rows of signed features cannot be divided by their sums; give normalize=False")
+        if self.normalized:
             sums = x.sum(1, keepdims=True)
             x = np.divide(x, sums, out=np.zeros_like(x), where=sums > 0)
         geometric = torch_geometric()

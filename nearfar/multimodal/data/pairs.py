@@ -9,6 +9,7 @@ import torch
 
 from nearfar.multimodal.method import PairBatch
 from nearfar.sources.fingerprint import digest_of
+from nearfar.sources.order import apart
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import why_no_text
 from nearfar.training import Data
@@ -55,6 +56,10 @@ class CaptionedImages(ImageArray):
         self.skipped = skipped
         self.classes = dict(classes or {})
         self.gallery = gallery
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """Every pair once; those of equal captions are kept apart, see :func:`nearfar.sources.order.apart`."""
+        return apart(self.captions, rng)
 
     def contents(self) -> Mapping[str, str]:
         return {**super().contents(), "captions": digest_of(self.captions)}

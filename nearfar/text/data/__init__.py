@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nearfar.sources.skipped import Skipped
-from nearfar.sources.tables import TABLES, Table, labels_of, read_lines, read_table, why_no_text
+from nearfar.sources.splits import by_split, split_of_file
+from nearfar.sources.tables import (
+    TABLES,
+    Table,
+    labels_of,
+    read_lines,
+    read_table,
+    read_text_file,
+    suffix_of,
+    why_no_text,
+)
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "Sentences", "load"]
 
-COLUMNS = ("sentence", "text", "anchor", "premise", "sentence1")
-POSITIVES, NEGATIVES = ("positive", "entailment"), ("negative", "contradiction")
+COLUMNS = (
+    *("sentence", "text", "anchor", "premise", "sentence1", "sent0", "s1", "query", "question", "review", "content"),
+    *("body", "utterance", "comment", "tweet", "abstract", "description", "title"),
+)
+POSITIVES = ("positive", "entailment", "sent1", "pos", "answer")
+NEGATIVES = ("negative", "contradiction", "hard_neg", "neg")
+SECONDS = ("sentence2", "s2", "hypothesis")
+SCORES = ("score", "similarity", "gold", "similarity_score", "gold_score", "relatedness_score")
+LABELS = ("label", "labels", "intent", "class", "category", "topic")
 
 EMBEDDED = {
     "grammar": "sentences from a grammar with synonyms, paraphrases and negation, meaning known",
@@ -25,60 +46,173 @@ def load(
     data: str | Path | Sequence[str] | Data | None = None,
     *,
     examples: int = 8000,
+    text_column: str | None = None,
+    label_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
     """Sentences from wherever they are.
 
     Args:
-        data: a ``.txt`` file with a sentence per line, a ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``
-            table, a list of strings, or an embedded name; ``grammar`` when nothing is given. Of a table the column
-            ``sentence`` (or ``text``, ``anchor``, ``premise``) is read, with ``positive``/``entailment``,
-            ``negative``/``contradiction`` and ``label`` where present.
+        data: a ``.txt`` file with a sentence per line; a ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``
+            table (all but the first may be packed, ``.gz``); a folder, of which every ``.txt`` file is one text,
+            labelled by the folder that it lies in, or of which tables and text files named ``train``, ``test`` and so
+            on are those parts (:mod:`nearfar.sources.splits`); a list of strings, or a mapping or data frame of
+            columns; or an embedded name, ``grammar`` when nothing is given. Of a table the column ``sentence`` (or
+            ``text``, ``anchor``, ``premise``, ``query``, ``question``, ``review``, ``content``, ``title``) is read,
+            with ``positive``/``entailment``, ``negative``/``contradiction`` and ``label`` (``intent``, ``class``,
+            ``category``) where present. ``sentence1`` and ``sentence2`` are both sentences; with a ``score`` they are
+            pairs for evaluation too.
         examples: number of sentences that embedded sets generate.
+        text_column: the column of sentences, if not one of those.
+        label_column: the column of labels, if not one of those.
         strict: stop at the first line or row that cannot be used, instead of leaving it out and listing it. Empty
-            lines are no sentences and count nowhere; equal sentences are kept.
+            lines are no sentences and count nowhere. Equal sentences are kept, and kept apart in training: as far from
+            one another in each epoch as their number allows.
         max_bad: largest share of lines or rows that may be unusable, in [0, 1]; more stop the run.
     """
     if isinstance(data, Data):
         return data
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _grammar(str(data or "grammar"), examples)
+    wanted = {"text": text_column, "label": label_column}
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    if isinstance(data, Mapping) or hasattr(data, "to_dict"):
+        columns = data if isinstance(data, Mapping) else data.to_dict("list")
+        return _from_table(_memory_table(columns), "the table", "table", wanted, {}, **checks)
     if not isinstance(data, str | Path):
-        return Sentences([*data])
+        return Sentences(_listed(data))
     path = Path(data)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
         )
-    table = _sentences(path) if path.suffix.lower() in TABLES else read_lines(path)
-    skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="sentences")
-    skipped.set_aside(table.bad, str(path))
+    if not path.is_dir():
+        return _file(path, wanted, {}, **checks)
+    files = [p for p in sorted(path.iterdir()) if p.is_file() and suffix_of(p) in (*TABLES, ".txt")]
+    parts, _ = by_split(files, lambda p: split_of_file(p.relative_to(path)))
+    if parts:
+        held = {name: _file(of[0], wanted, {}, **checks) for name, of in parts.items() if name != "train"}
+        return _file(parts["train"][0], wanted, held, **checks)
+    return _texts(path, **checks)
+
+
+def _listed(data: Any) -> list[str]:
+    try:
+        found = [*data]
+    except TypeError as error:
+        raise TypeError(
+            f"sentences are a list of strings, a path, or a table of columns; got {type(data).__name__}"
+        ) from error
+    return [str(each) if isinstance(each, np.str_) else each for each in found]
+
+
+def _memory_table(columns: Mapping[str, Any]) -> Table:
+    named = {str(name).lower(): [*values] for name, values in columns.items()}
+    lengths = {len(values) for values in named.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"the columns of a table must be of one length, got {sorted(lengths)}")
+    return Table(named, [f"row {row}" for row in range(lengths.pop())], [])
+
+
+def _file(path: Path, wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any) -> Sentences:
+    table = read_table(path) if suffix_of(path) in TABLES else read_lines(path)
+    return _from_table(table, str(path), path.stem, wanted, splits, **checks)
+
+
+def _texts(folder: Path, **checks: Any) -> Sentences:
+    """Every ``.txt`` file below a folder as one text, labelled by the folder it lies in where there are several."""
+    paths = sorted(p for p in folder.rglob("*.txt") if not any(part.startswith(".") for part in p.parts))
+    if not paths:
+        raise ValueError(f"{folder} holds no .txt files, and no tables named train; those are read of a folder")
+    texts, labels, places, bad = [], [], [], []
+    for path in paths:
+        name = str(path.relative_to(folder))
+        try:
+            text = read_text_file(path).decode("utf-8-sig").strip()
+            reason = why_no_text(text)
+        except (UnicodeDecodeError, ValueError, OSError) as error:
+            text, reason = "", f"it cannot be read: {error}"
+        if reason:
+            bad.append((name, reason))
+        else:
+            places.append(name)
+            texts.append(text)
+            labels.append(str(path.parent.relative_to(folder)))
+    columns = {"sentence": texts, **({"label": labels} if len(set(labels)) > 1 else {})}
+    return _from_table(Table(columns, places, bad), str(folder), folder.name, {}, {}, **checks)
+
+
+def _from_table(
+    table: Table, where: str, name: str, wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any
+) -> Sentences:
+    """The rows of a table that have a sentence, with partners, scores and labels where the table has them."""
+    read = {
+        "sentence": _column(table, wanted.get("text"), COLUMNS, where),
+        "label": _column(table, wanted.get("label"), LABELS, where),
+        "positive": _column(table, None, POSITIVES, where),
+        "negative": _column(table, None, NEGATIVES, where),
+        "second": _column(table, None, SECONDS, where),
+        "score": _column(table, None, SCORES, where),
+    }
+    if read["sentence"] is None:
+        raise ValueError(
+            f"{where} has no column of sentences: its columns are {', '.join(table.columns)}; expected "
+            f"{', '.join(COLUMNS)}, or --text-column"
+        )
+    texts = [table.columns[c] for part, c in read.items() if c is not None and part not in ("label", "score")]
+    table = table.without(lambda row: next(filter(None, (why_no_text(column[row]) for column in texts)), ""))
+    skipped = Skipped(len(table.places) + len(table.bad), kind="sentences", **checks)
+    skipped.set_aside(table.bad, where)
     if not table.places:
-        raise ValueError(f"{path} holds no sentence: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}")
-    sentences = table.first(*COLUMNS)
-    assert sentences is not None
+        raise ValueError(
+            f"{where} holds no sentence: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}"
+        )
+    left = [column for column in table.columns if column not in read.values()]
+    if left and len(table.columns) > 1:
+        taken = ", ".join(f"{column} as {part}" for part, column in read.items() if column)
+        warnings.warn(f"of {where} are read {taken}; left out are {', '.join(left)}", stacklevel=4)
+
+    def values(part: str) -> list[Any] | None:
+        column = read[part]
+        return None if column is None else table.columns[column]
+
+    sentences, seconds, labels = values("sentence") or [], values("second"), labels_of(values("label"))
+    pairs = None
+    if seconds is not None:
+        pairs = (sentences, seconds, gold) if (gold := _numbers(values("score"))) is not None else None
+        use = "pairs with scores, for evaluation, and both" if pairs else "both"
+        warnings.warn(f"{where} holds two columns of sentences: {use} are sentences to train on", stacklevel=4)
+        sentences = [*dict.fromkeys([*sentences, *seconds])]
+        labels = None
     return Sentences(
         sentences,
-        labels_of(table.first("label", "labels", "intent", "class")),
-        positives=table.first(*POSITIVES),
-        negatives=table.first(*NEGATIVES),
-        name=path.stem,
+        labels,
+        positives=None if seconds is not None else values("positive"),
+        negatives=None if seconds is not None else values("negative"),
+        pairs=pairs,
+        name=name,
+        splits=splits,
         skipped=skipped,
     )
 
 
-def _sentences(path: Path) -> Table:
-    """The rows of a table that have a sentence, and partners where the table has them."""
-    table = read_table(path)
-    sentences = table.first(*COLUMNS)
-    if sentences is None:
-        raise ValueError(
-            f"{path} has no column of sentences: its columns are {', '.join(table.columns)}; expected sentence, text, "
-            "anchor or premise"
-        )
-    texts = [column for column in (sentences, table.first(*POSITIVES), table.first(*NEGATIVES)) if column is not None]
-    return table.without(lambda row: next(filter(None, (why_no_text(column[row]) for column in texts)), ""))
+def _column(table: Table, wanted: str | None, usual: Sequence[str], where: str) -> str | None:
+    """The name of the column that is asked for, or of the first usual one."""
+    if wanted is None:
+        return next((name for name in usual if name in table.columns), None)
+    if wanted.lower() not in table.columns:
+        raise ValueError(f"{where} has no column {wanted!r}; its columns are {', '.join(table.columns)}")
+    return wanted.lower()
+
+
+def _numbers(values: Sequence[Any] | None) -> np.ndarray | None:
+    """Gold similarities; ``None`` where there are none, or something else stands in the column."""
+    try:
+        found = None if values is None else np.array([float(value) for value in values])
+    except (TypeError, ValueError):
+        return None
+    return found if found is not None and np.isfinite(found).all() else None
 
 
 def _grammar(name: str, examples: int) -> Sentences:

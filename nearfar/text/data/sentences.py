@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nearfar.sources.fingerprint import digest_of
+from nearfar.sources.order import apart
 from nearfar.sources.skipped import Skipped
 from nearfar.text.method import TextBatch
 from nearfar.training import Data
@@ -68,6 +69,10 @@ class Sentences(Data):
             pick(self.positives),
             pick(self.negatives),
         )
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """Every sentence once; equal ones are kept apart, see :func:`nearfar.sources.order.apart`."""
+        return apart(self.sentences, rng)
 
     def splits(self) -> Mapping[str, Data]:
         return self._splits

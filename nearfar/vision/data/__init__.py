@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nearfar.sources.splits import by_split, split_of
 from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
-from nearfar.vision.data.folder import ImageFolder
+from nearfar.vision.data.folder import ImageFolder, passed_over
 from nearfar.vision.data.inflated import Inflated
-from nearfar.vision.data.published import cifar, npz, parquet
+from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
 from nearfar.vision.data.shapes import ShapeImages, shape_images
 from nearfar.vision.data.video import TemporalPairs, shape_clips
 
@@ -72,7 +74,7 @@ def load(
     if path.is_dir():
         if any(path.glob("data_batch_[0-9]*")) or ((path / "train").is_file() and (path / "meta").is_file()):
             return cifar(path)
-        if any(path.glob("*.parquet")):
+        if parquet_files(path):
             return parquet(path, size or 96, strict=strict, max_bad=max_bad)
         return _folder(path, size or 96, strict=strict, max_bad=max_bad, verify=verify)
     if path.suffix == ".npz":
@@ -85,13 +87,25 @@ def load(
 
 
 def _folder(path: Path, size: int, **checks: Any) -> Data:
-    if not (path / "train").is_dir():
+    """A folder of pictures; where it has a part for training (:mod:`nearfar.sources.splits`), the others held out."""
+    folders = [p for p in path.iterdir() if p.is_dir() and not passed_over(p.name)]
+    parts, rest = by_split(folders, lambda p: split_of(p.name))
+    if not parts:
         return ImageFolder(path, size, **checks)
-
-    def part(name: str, **splits: Any) -> ImageFolder:
-        return ImageFolder(path / name, size, folder=name, **checks, **splits)
-
-    return part("train", splits={name: part(name) for name in ("test", "val") if (path / name).is_dir()})
+    if rest:
+        warnings.warn(
+            f"beside {parts['train'][0].name} in {path}, {len(rest)} folders that name no part are left out: "
+            f"{', '.join(p.name for p in rest[:3])}{', ...' * (len(rest) > 3)}",
+            stacklevel=3,
+        )
+    named = [(split, p) for split, of in parts.items() for p in of]
+    train = parts["train"][0]
+    held: dict[str, Data] = {}
+    for split, part in named:
+        if part != train:
+            name = part.name if split in held or split == "train" else split
+            held[name] = ImageFolder(part, size, folder=part.name, **checks)
+    return ImageFolder(train, size, folder=train.name, splits=held, **checks)
 
 
 def _digits(name: str, size: int) -> Data:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from nearfar.sources.fingerprint import digest_of
+from nearfar.sources.labels import one_label
 from nearfar.sources.skipped import Skipped
 from nearfar.training import Data
 from nearfar.vision.method import ImageBatch
@@ -17,9 +19,11 @@ class ImageArray(Data):
     """uint8 images of one size, with optional labels and held-out sets.
 
     Args:
-        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) uint8; float images in [0, 1] are scaled.
-            Grey becomes three equal colours and alpha is dropped.
-        labels: (N,) class numbers or names, or ``None``.
+        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) uint8; float images in [0, 1] are scaled. One
+            picture (H, W, 3) or (H, W, 4) is a set of one. Grey becomes three equal colours. A fourth channel is taken
+            for transparency and dropped, with a warning where it varies.
+        labels: (N,) class numbers or names, (N, C) with one 1 in each row, or ``None``; -1, NaN and empty names mean
+            that a picture has none.
         ids: (N,) identifiers; positions by default.
         name: what to call the set.
         splits: held-out sets by name.
@@ -46,7 +50,7 @@ class ImageArray(Data):
         for what, values in (("labels", labels), ("ids", ids)):
             if values is not None and len(values) != len(self.images):
                 raise ValueError(f"{what} has {len(values)} entries for {len(self.images)} images")
-        self.labels = None if labels is None else np.asarray(labels)
+        self.labels = one_label(labels)
         if self.labels is not None and (self.labels.ndim != 1 or self.labels.dtype.kind not in "biufU"):
             raise ValueError(
                 f"labels must be one number or name per image, got {self.labels.dtype} of shape {self.labels.shape}"
@@ -112,7 +116,9 @@ def as_images(images: np.ndarray) -> np.ndarray:
     """Any usual array of images as (N, H, W, 3) uint8."""
     images = np.asarray(images)
     if images.ndim == 3:
-        images = images[..., None]
+        # Grey pictures of three or four columns are none; one picture in colour is.
+        one = images.shape[-1] in (3, 4) and min(images.shape[:2]) > 4
+        images = images[None] if one else images[..., None]
     if images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3, 4):
         images = images.transpose(0, 2, 3, 1)
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or 0 in images.shape[1:]:
@@ -131,5 +137,11 @@ def as_images(images: np.ndarray) -> np.ndarray:
         if images.size and (images.min() < 0 or images.max() > 255):
             raise ValueError(f"integer images must lie in [0, 255], got {images.min()} to {images.max()}")
         images = images.astype(np.uint8)
+    if images.shape[-1] == 4 and images.size and (images[..., 3] != images[0, 0, 0, 3]).any():
+        warnings.warn(
+            "the fourth channel of the images varies and is dropped, as transparency; encoders and views take three. "
+            "If it is a signal of its own, give the three channels that matter",
+            stacklevel=3,
+        )
     images = images[..., :3]
     return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else np.ascontiguousarray(images)

@@ -19,9 +19,9 @@ from typing import IO
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 # PIL's own limit, 268 MB as RGB: a file of a few kilobytes can claim any size.
 MAX_PIXELS = 89_478_485
 ORIENTATION = 0x0112  # the EXIF tag
@@ -37,7 +37,8 @@ class PictureError(ValueError):
 
 
 def decode(source: Path | str | bytes, least: int | None = None, most: int | None = None) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB: upright (EXIF), transparency over white, 16-bit scaled to 8, first frame.
+    """A picture as (H, W, 3) uint8 RGB: upright (EXIF), transparency over white, deeper ones by :func:`to_bytes`,
+    first frame, first page.
 
     Args:
         source: a file's path, or its content.
@@ -57,8 +58,12 @@ def decode(source: Path | str | bytes, least: int | None = None, most: int | Non
         pixels = _jpeg(content, image, at_once) if image.format in ("JPEG", "MPO") else None
         if pixels is None:
             at_once = 1
-            image.load()  # which turns TIFF files upright, and says so in their EXIF data
-            pixels = to_rgb(image)
+            deep = _deep_colour(content, image)
+            if deep is None:
+                image.load()  # which turns TIFF files upright, and says so in their EXIF data
+                pixels = to_rgb(image)
+            else:
+                pixels = deep
         if factor > at_once:
             pixels = np.asarray(Image.fromarray(pixels).reduce(factor // at_once))
         return upright(pixels, _orientation(image))
@@ -98,14 +103,56 @@ def reduction(height: int, width: int, least: int | None, most: int | None) -> i
 def to_rgb(image: Image.Image) -> np.ndarray:
     """Any mode of picture as (H, W, 3) uint8 RGB, transparency over white."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0.0)), 1.0)
-        grey = np.clip(values / top * 255.0, 0, 255).astype(np.uint8)
+        grey = to_bytes(np.asarray(image), whole=image.mode != "F")
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
+
+
+def to_bytes(values: np.ndarray, *, whole: bool) -> np.ndarray:
+    """Values of more than 8 bits as uint8 in [0, 255], by a rule that looks at one file's largest value.
+
+    Whole numbers from 0 are divided by 4,095 where none is larger (scans and cameras of 12 bits in files of 16), by
+    65,535 where none is larger than that, and by the largest else. Fractions from 0 are divided by 1, or by the largest
+    where that is more. Where a value is below 0 (Hounsfield units, elevations), the file's own range from the smallest
+    to the largest becomes 0 to 255. What is no number counts as 0.
+    """
+    values = np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    if low < 0:
+        return np.clip((values - low) / max(high - low, 1e-300) * 255.0, 0, 255).astype(np.uint8)
+    steps = (4095.0, 65535.0) if whole else (1.0,)
+    top = next((step for step in steps if high <= step), high)
+    return np.clip(values / top * 255.0, 0, 255).astype(np.uint8)
+
+
+def _deep_colour(content: bytes, image: Image.Image) -> np.ndarray | None:
+    """Colours of 16 bits, which PIL cuts to their upper 8 or does not read; ``None`` for other pictures.
+
+    Raises:
+        PictureError: it has more than four bands, of which nothing says which are to be seen.
+    """
+    if image.format == "PNG":
+        wanted = len(content) > 25 and content[24] == 16 and content[25] in (2, 6)
+    else:
+        wanted = image.format == "TIFF" and _tiff_bits(image) == 16 and image.mode not in ("I;16", "I;16B", "I", "F")
+    if not wanted:
+        return None
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.ndim != 3 or found.dtype != np.uint16 or found.shape[2] not in (3, 4):
+        return None
+    pixels = to_bytes(found[..., 2::-1], whole=True)
+    if found.shape[2] == 4:  # over white
+        alpha = found[..., 3:] / 65535.0
+        pixels = np.round(pixels * alpha + 255.0 * (1 - alpha)).astype(np.uint8)
+    return np.ascontiguousarray(pixels)
+
+
+def _tiff_bits(image: Image.Image) -> int:
+    bits = getattr(image, "tag_v2", {}).get(258, 8)
+    return int(bits[0] if isinstance(bits, tuple) else bits)
 
 
 def upright(pixels: np.ndarray, turn: int) -> np.ndarray:

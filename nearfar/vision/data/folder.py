@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -14,10 +16,36 @@ import torch
 from nearfar.sources.fingerprint import file_contents
 from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.training import Data
-from nearfar.vision.data.decode import PictureError, decode, quiet, square, to_square, why_unreadable
+from nearfar.vision.data.decode import FORMATS, PictureError, decode, quiet, square, to_square, why_unreadable
 from nearfar.vision.method import ImageBatch
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"),
+    *((".avif",) if "AVIF" in FORMATS else ()),
+)
+# Files that lie beside pictures and are none; of others that are passed over people are told.
+BESIDE = (
+    *(
+        ".txt",
+        ".md",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".jsonl",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".html",
+        ".htm",
+        ".db",
+        ".ini",
+        ".log",
+    ),
+    *(".xmp", ".aae", ".thm", ".pdf", ".py", ".ipynb", ".sh", ".zip", ".gz", ".tar", ".lock", ".part", ".mat", ".url"),
+    *(".ini", ".pkl", ".npy", ".npz", ".h5", ".cfg", ".toml", ".license", ""),
+)
+# What notebooks, file managers and network disks leave among pictures, besides hidden folders.
+LEFT_BY_TOOLS = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "lost+found", "system volume information")
 # Random crops come from pictures whose shorter side is from 9/8 to 9/4 of ``size`` where the file has as many
 # pixels. Powers of two are enough to get there, which JPEG decodes at once; 224 keeps ImageNet's usual 500 x 375.
 LEAST = 9 / 8
@@ -46,7 +74,8 @@ class ImageFolder(Data):
     every file is decoded at the start, and nothing is left to find. :attr:`skipped` has the reasons.
 
     Args:
-        root: the folder; links to files are followed, links to folders are not.
+        root: the folder. Links to files are followed, and links to folders too, each folder once; one that leads to a
+            folder around ``root`` is not. Hidden folders and those that tools leave behind are passed over.
         size: side of the squares, and of views whose recipe names no size, in pixels.
         files: the picture files, found below ``root`` when not given.
         splits: held-out sets by name.
@@ -83,7 +112,10 @@ class ImageFolder(Data):
         self._splits = dict(splits or {})
         self.name = self.root.name
         closed: dict[str, str] = {}
-        found = _pictures(self.root, closed) if files is None else [os.path.relpath(f, root) for f in files]
+        self.passed: Counter[str] = Counter()
+        found = (
+            _pictures(self.root, closed, self.passed) if files is None else [os.path.relpath(f, root) for f in files]
+        )
         found.sort(key=lambda name: name.split(os.sep))
         self.skipped = Skipped(len(found) + len(closed), strict=strict, max_bad=max_bad, folder=folder)
         bad = dict(closed)
@@ -97,6 +129,7 @@ class ImageFolder(Data):
                 "found" + (f" and none could be decoded, the first: {plain(first[0])}: {first[1]}" if first else "")
             )
         self.skipped.set_aside(bad.items(), plain(str(root)))
+        _tell(self.passed, plain(str(root)))
         folders = [plain(os.path.dirname(name)) or "." for name in self.files]
         self.labels = np.array(folders) if len(set(folders)) > 1 else None
 
@@ -187,18 +220,64 @@ def _middle(picture: np.ndarray, most: int) -> np.ndarray:
     return picture[top : top + most, left : left + most]
 
 
-def _pictures(root: Path, closed: dict[str, str]) -> list[str]:
-    """Names, relative to ``root``, of files that look like pictures; ``closed`` gets folders that cannot be listed."""
+def passed_over(folder: str) -> bool:
+    """Whether a folder of this name holds no pictures of the collection."""
+    return folder.startswith(".") or folder.lower() in LEFT_BY_TOOLS
+
+
+def _pictures(root: Path, closed: dict[str, str], passed: Counter[str]) -> list[str]:
+    """Names, relative to ``root``, of files that look like pictures.
+
+    ``closed`` gets folders that cannot be listed, and ``passed`` how many other files and folders there are, by suffix
+    or as ``hidden folders`` and ``links to folders around it``.
+    """
 
     def note(error: OSError) -> None:
         closed[os.path.relpath(error.filename, root)] = f"the folder cannot be listed: {error.strerror}"
 
-    found = []
-    for folder, _, names in os.walk(root, onerror=note):
-        inside = os.path.relpath(folder, root)
-        prefix = "" if inside == "." else inside + os.sep
-        found += [prefix + n for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
+    found: list[str] = []
+    seen = {os.path.realpath(root)}
+    around = {*map(str, Path(os.path.realpath(root)).parents)}
+    waiting = [os.fspath(root)]
+    while waiting:  # folders of one's own come before those that links lead to, whatever the order of the listing
+        links: list[str] = []
+        for top in waiting:
+            for folder, inside, names in os.walk(top, onerror=note):
+                hidden = [name for name in inside if passed_over(name)]
+                passed["hidden folders"] += len(hidden)
+                down = [os.path.join(folder, name) for name in inside if name not in hidden]
+                links += [path for path in down if os.path.islink(path)]
+                # A link is not gone down here, and those that lead to one place are one folder.
+                inside[:] = [n for n in inside if n not in hidden and not os.path.islink(os.path.join(folder, n))]
+                seen.update(os.path.realpath(os.path.join(folder, name)) for name in inside)
+                below = os.path.relpath(folder, root)
+                prefix = "" if below == "." else below + os.sep
+                for name in names:
+                    suffix = os.path.splitext(name)[1].lower()
+                    if suffix in SUFFIXES:
+                        found += [] if name.startswith(".") else [prefix + name]
+                    elif not name.startswith(".") and suffix not in BESIDE:
+                        passed[suffix] += 1
+        waiting = []
+        for link in sorted(links):
+            target = os.path.realpath(link)
+            if target in around:
+                passed["links to folders around it"] += 1
+            elif target not in seen:
+                seen.add(target)
+                waiting.append(link)
     return found
+
+
+def _tell(passed: Counter[str], where: str) -> None:
+    """Say which files were not taken for pictures; hidden folders nobody asks for."""
+    told = [(kind, count) for kind, count in passed.most_common() if count and kind != "hidden folders"]
+    if told:
+        kinds = ", ".join(f"{count:,} {plain(kind)}" for kind, count in told[:6])
+        warnings.warn(
+            f"in {where} were passed over: {kinds}; read are {', '.join(SUFFIXES)}, and every folder once",
+            stacklevel=3,
+        )
 
 
 def _why_undecodable(path: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 
 from nearfar.common.memory import check_room
 from nearfar.sources.archives import read_npz
-from nearfar.sources.parquet import image_columns, read_columns, rows_of, schema_of
+from nearfar.sources.labels import one_label
+from nearfar.sources.parquet import class_names, image_columns, read_columns, rows_of, schema_of
 from nearfar.sources.pickles import read_plain_pickle
 from nearfar.sources.skipped import Skipped
+from nearfar.sources.splits import by_split
+from nearfar.sources.tables import labels_of
+from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray
 from nearfar.vision.data.decode import PictureError, quiet, square
 
@@ -96,38 +101,64 @@ def npz(path: Path) -> ImageArray:
     test_labels = first("test_labels", "test_y", "y_test")
     stem = Path(path).stem
     try:
-        splits = {} if test is None else {"test": ImageArray(test, _flat(test_labels), name=f"{stem} test")}
-        return ImageArray(images, _flat(labels), name=stem, splits=splits)
+        splits = {} if test is None else {"test": ImageArray(test, one_label(test_labels), name=f"{stem} test")}
+        return ImageArray(images, one_label(labels), name=stem, splits=splits)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _flat(labels: np.ndarray | None) -> np.ndarray | None:
-    return None if labels is None else labels.reshape(len(labels) if labels.ndim else 1, -1)[:, 0]
 
 
 def parquet(path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1) -> ImageArray:
     """A parquet file, or a folder of them, with a column of encoded images.
 
     The column is ``image`` or the first that holds bytes, or the Hugging Face struct of ``bytes`` and ``path``.
-    A column ``label`` (or ``labels``, ``class``, ``target``) gives labels and ``id`` identifiers. Rows without a
-    readable image are left out and listed in ``skipped``, by row from 0.
+    A column ``label`` (or ``labels``, ``class``, ``target``) gives labels, by the names of classes that the file
+    brings along as Hugging Face's data sets do, and ``id`` identifiers. Rows without a readable image are left out and
+    listed in ``skipped``, by row from 0.
+
+    In a folder, files named by a part (``train-00000-of-00002.parquet``, ``validation-...``, or in folders called so)
+    are that part: those for training are trained on, the others held out; see :mod:`nearfar.sources.splits`.
 
     Raises:
         ValueError: no parquet, no such column, no readable row.
         BadDataError: more unreadable rows than ``strict`` or ``max_bad`` allows.
     """
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    names = schema_of(files[0]).names
-    label = next((n for n in LABELS if n in names), None)
-    wanted = [n for n in (label, "id" if "id" in names else None) if n is not None]
-    images, columns, skipped = read_parquet(files, size, strict=strict, max_bad=max_bad, others=wanted)
-    data = ImageArray(
-        images,
-        None if label is None else np.asarray(columns[label]),
-        ids=np.asarray(columns["id"]) if "id" in names else None,
-        name=Path(path).stem,
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    if not path.is_dir():
+        return _parquet_part([path], size, path.stem, **checks)
+    files = parquet_files(path)
+    parts, rest = by_split(files)
+    if not parts:
+        return _parquet_part(files, size, path.stem, **checks)
+    if rest:
+        warnings.warn(
+            f"{len(rest)} parquet files of {path} name no part and are left out beside those that do, the first: "
+            f"{rest[0].name}",
+            stacklevel=2,
+        )
+    held = {name: _parquet_part(of, size, name, **checks) for name, of in parts.items() if name != "train"}
+    return _parquet_part(parts["train"], size, path.stem, splits=held, **checks)
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files of a folder, or those of the folders in it."""
+    return (
+        sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet")) or sorted(folder.glob("*/*/*.parquet"))
     )
+
+
+def _parquet_part(
+    files: Sequence[Path], size: int, name: str, *, splits: Mapping[str, Data] | None = None, **checks: Any
+) -> ImageArray:
+    schema = schema_of(files[0])
+    label = next((n for n in LABELS if n in schema.names), None)
+    wanted = [n for n in (label, "id" if "id" in schema.names else None) if n is not None]
+    images, columns, skipped = read_parquet(files, size, others=wanted, **checks)
+    labels = None if label is None else labels_of(columns[label])
+    classes = None if label is None else class_names(schema, label)
+    if labels is not None and classes is not None and labels.dtype.kind in "iu":
+        labels = np.array(["", *classes])[np.where((labels >= 0) & (labels < len(classes)), labels + 1, 0)]
+    ids = np.asarray(columns["id"]) if "id" in schema.names else None
+    data = ImageArray(images, labels, ids=ids, name=name, splits=splits)
     data.skipped = skipped
     return data
 
