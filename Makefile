@@ -2,16 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test soak lint format bench reproduce docs clean
 
-$(STAMP): pyproject.toml requirements.lock tools/install.py
-	$(PYTHON) tools/install.py $(VENV)
+$(BASE): pyproject.toml requirements.lock tools/install.py
+	$(PYTHON) tools/install.py $(VENV) base
 	@touch $@
 
-demo: $(STAMP)
-	@$(BIN)/python tools/demo.py
+$(STAMP): pyproject.toml requirements.lock tools/install.py
+	$(PYTHON) tools/install.py $(VENV) dev
+	@touch $(BASE) $@
+
+# The library alone; `make test` adds what is needed to run everything.
+demo: $(BASE)
+	@$(BIN)/nearfar demo
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile

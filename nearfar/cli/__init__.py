@@ -27,6 +27,7 @@ COMMANDS = {
     "report": ("measure", "write a run's page"),
     "generate": ("verbs", "let a finished run, or a system that needs no training, make something"),
     "score": ("verbs", "rate every example by a finished run"),
+    "demo": ("demo", "three minutes on real handwriting: train, measure, a page to look at"),
     "doctor": ("lookup", "what this machine and installation can do"),
 }
 
