@@ -9,7 +9,7 @@ from pathlib import Path
 def demo(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="nearfar demo",
-        description="Train ReLIC and SimCLR on real handwriting, measure both beside their untrained self, write a page.",
+        description="Train ReLIC and SimCLR on real handwriting, measure them, write a page.",
     )
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder in which the two runs are kept")
     parser.add_argument("--steps", help="steps of each training; those of the laptop preset when not given")
