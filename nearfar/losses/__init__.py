@@ -19,11 +19,14 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.reconstruction`, what is hidden, predicted;
 :mod:`nearfar.losses.decoding`, scores of the next word from several looks at it;
 :mod:`nearfar.losses.graphs`, whole graphs, neighbours and clusters of nodes;
-:mod:`nearfar.losses.recommendation`, users and items.
+:mod:`nearfar.losses.recommendation`, users and items;
+:mod:`nearfar.losses.anomaly`, what is normal, so that what is not stands out;
+:mod:`nearfar.losses.sequences`, steps and windows of time series.
 """
 
 from nearfar.losses import (
     alignment,
+    anomaly,
     clustering,
     contrast,
     control,
@@ -32,8 +35,10 @@ from nearfar.losses import (
     graphs,
     recommendation,
     reconstruction,
+    sequences,
 )
 from nearfar.losses.alignment import *  # noqa: F403
+from nearfar.losses.anomaly import *  # noqa: F403
 from nearfar.losses.clustering import *  # noqa: F403
 from nearfar.losses.contrast import *  # noqa: F403
 from nearfar.losses.control import *  # noqa: F403
@@ -42,6 +47,7 @@ from nearfar.losses.dense import *  # noqa: F403
 from nearfar.losses.graphs import *  # noqa: F403
 from nearfar.losses.recommendation import *  # noqa: F403
 from nearfar.losses.reconstruction import *  # noqa: F403
+from nearfar.losses.sequences import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += contrast.__all__
@@ -53,3 +59,5 @@ __all__ += graphs.__all__
 __all__ += recommendation.__all__
 __all__ += reconstruction.__all__
 __all__ += decoding.__all__
+__all__ += anomaly.__all__
+__all__ += sequences.__all__

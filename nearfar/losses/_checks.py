@@ -87,6 +87,35 @@ def paired(**named: Tensor) -> list[Tensor]:
     return lifted
 
 
+def tracks(**named: Tensor) -> list[Tensor]:
+    """Non-empty (B, T, D) floating-point tensors of one shape on one device, half precision lifted."""
+    lifted = floating(**named)
+    first_name, first = next(iter(named.items()))
+    for name, tensor in named.items():
+        if tensor.ndim != 3:
+            raise ValueError(f"{name} must have shape (B, T, D), got shape {tuple(tensor.shape)}")
+        if tensor.numel() == 0:
+            raise ValueError(f"{name} is empty, got shape {tuple(tensor.shape)}; at least one time step is needed")
+        if tensor.shape != first.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)} and {first_name} has shape {tuple(first.shape)}; "
+                "step t of row i of one belongs to that of the other, so the shapes must be equal"
+            )
+    return lifted
+
+
+def whole_numbers(name: str, values: Tensor, shape: tuple[int, ...], *, at_least: int | None = None) -> Tensor:
+    """An integer tensor of a shape, as int64."""
+    if not isinstance(values, Tensor) or values.is_floating_point() or values.is_complex():
+        got = values.dtype if isinstance(values, Tensor) else type(values).__name__
+        raise TypeError(f"{name} must be a tensor of whole numbers, got {got}")
+    if tuple(values.shape) != tuple(shape):
+        raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
+    if at_least is not None and values.numel() and int(values.min()) < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {int(values.min())}")
+    return values.long()
+
+
 def boolean(name: str, mask: Tensor, shape: tuple[int, ...], like: Tensor, of: str, hint: str = "") -> Tensor:
     """A boolean mask of a shape, on the device of what it is for, as numbers of its dtype.
 

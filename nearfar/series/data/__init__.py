@@ -1,0 +1,141 @@
+"""Where series come from: archives, tables, arrays, and generated ones whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nearfar.series.data.archive import FORMATS, read_archive, sibling
+from nearfar.series.data.columns import calendar, read_columns
+from nearfar.series.data.series_set import SeriesBatch, SeriesSet, WindowBatch, Windows
+from nearfar.sources.archives import read_npz
+from nearfar.sources.tables import TABLES, read_text_file, suffix_of
+from nearfar.training import Data
+
+__all__ = ["EMBEDDED", "SeriesBatch", "SeriesSet", "WindowBatch", "Windows", "load"]
+
+EMBEDDED = {
+    "rhythms": "series of four classes that differ in the period of an oscillation, under noise and drift",
+}
+PAST = 96
+
+
+def load(
+    data: str | Path | np.ndarray | Data | None = None,
+    *,
+    ahead: int = 0,
+    past: int = PAST,
+    channels: str = "",
+    count: int = 160,
+    strict: bool = False,
+    max_bad: float = 0.1,
+) -> Data:
+    """Series from wherever they are.
+
+    Args:
+        data: a ``.tsv``, ``.txt``, ``.ts`` or ``.arff`` file of the UCR and UEA archives (a ``_TEST`` file beside a
+            ``_TRAIN`` file is its test set); a ``.csv``, ``.json``, ``.jsonl`` or ``.parquet`` table, plain or ``.gz``,
+            with a row per step (columns ``time`` or ``date``, perhaps ``id``, ``patient``, ``trial``, ``label``, and
+            the channels) or with a row per series; ``.npy`` of (T,), (N, T) or (N, T, C); ``.npz`` with ``train_x``
+            and perhaps ``train_y``, ``test_x``, ``test_y`` (or ``x``, ``y``); an array; an embedded name, ``rhythms``
+            when nothing is given. Empty cells and NaN are gaps.
+        ahead: for forecasters, the steps that a window is asked to tell; above 0 the one series is cut into windows,
+            the first 60% for training, then 20% for validation and 20% for test.
+        past: steps that a window sees.
+        channels: names of the columns to take, between commas; all when empty.
+        count: number of series that embedded sets generate.
+        strict: stop at the first row that cannot be used, instead of leaving it out and listing it.
+        max_bad: largest share of rows that may be unusable, in [0, 1]; more stop the run.
+    """
+    found = data if isinstance(data, Data) else _series(data, count, strict=strict, max_bad=max_bad)
+    if isinstance(found, SeriesSet) and channels:
+        found = _only(found, [name.strip() for name in channels.split(",")])
+    if ahead and isinstance(found, SeriesSet):
+        if len(found) > 1:
+            raise ValueError(
+                f"{found.name} holds {len(found)} series, and windows are cut from one; give a table with one series"
+            )
+        clock = calendar(found.times[0]) if found.times is not None else None
+        return Windows(found.series[0], past=past, ahead=ahead, clock=clock, name=found.name, channels=found.channels)
+    return found
+
+
+def _series(data: str | Path | np.ndarray | None, count: int, **options: object) -> Data:
+    if data is None or (isinstance(data, str) and data in EMBEDDED):
+        return GENERATORS[str(data or "rhythms")](count)
+    if not isinstance(data, str | Path):
+        return _array(np.asarray(data), "array")
+    path = Path(data)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
+        )
+    suffix = suffix_of(path)
+    if suffix == ".npz":
+        return _npz(path)
+    if suffix == ".npy":
+        return _array(np.load(path, allow_pickle=False), path.stem)
+    if suffix in FORMATS and not (suffix == ".tsv" and _has_header(path)):
+        series, labels = read_archive(path)
+        beside = sibling(path)
+        test = SeriesSet(*read_archive(beside), name=beside.stem) if beside else None
+        return SeriesSet(series, labels, name=path.stem, test=test)
+    if suffix in TABLES:
+        return read_columns(path, **options)  # type: ignore[arg-type]
+    raise ValueError(f"{path} is no file of series that this reads: {', '.join((*FORMATS, *TABLES, '.npy', '.npz'))}")
+
+
+def _has_header(path: Path) -> bool:
+    """Whether the first line holds names: no cell after the first is a number."""
+    first = read_text_file(path)[:100_000].decode(errors="replace").split("\n", 1)[0].split("\t")
+    return not any(cell.strip().replace(".", "", 1).lstrip("-").isdigit() for cell in first[1:])
+
+
+def _array(values: np.ndarray, name: str) -> SeriesSet:
+    if values.ndim not in (1, 2, 3) or values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} has shape {values.shape} of {values.dtype}; expected numbers (T,), (N, T) or (N, T, C)"
+        )
+    return SeriesSet([values] if values.ndim == 1 else [*values], name=name)
+
+
+def _npz(path: Path) -> SeriesSet:
+    arrays = read_npz(path)
+    x = arrays.get("train_x", arrays.get("x"))
+    if x is None or x.ndim not in (2, 3):
+        raise ValueError(
+            f"{path} holds {', '.join(f'{n} {a.shape}' for n, a in arrays.items())}; expected train_x or x, (N, T) or "
+            "(N, T, C)"
+        )
+    test = None
+    if "test_x" in arrays:
+        test = SeriesSet([*arrays["test_x"]], arrays.get("test_y"), name=f"{path.stem} test")
+    return SeriesSet([*x], arrays.get("train_y", arrays.get("y")), name=path.stem, test=test)
+
+
+def _only(found: SeriesSet, names: list[str]) -> SeriesSet:
+    unknown = [name for name in names if name.lower() not in found.channels]
+    if unknown:
+        raise ValueError(f"{found.name} has no channel {unknown[0]!r}; it has {', '.join(found.channels)}")
+    columns = [found.channels.index(name.lower()) for name in names]
+    return SeriesSet(
+        [each[:, columns] for each in found.series],
+        found.labels,
+        ids=found.ids,
+        groups=found.groups,
+        times=found.times,
+        channels=[found.channels[c] for c in columns],
+        name=found.name,
+        skipped=found.skipped,
+    )
+
+
+def _rhythms(count: int) -> SeriesSet:
+    from nearfar.series.data.generated import rhythms
+
+    return rhythms(count)
+
+
+GENERATORS: dict[str, Callable[[int], Data]] = {"rhythms": _rhythms}
