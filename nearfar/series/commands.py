@@ -52,9 +52,9 @@ def _opened(options: argparse.Namespace, rest: list[str], command: str) -> tuple
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:
-    from nearfar.cli.verbs import _write_columns
+    from nearfar.cli.verbs import write_columns
 
-    _write_columns(path, columns)
+    write_columns(path, columns)
     print(f"{len(next(iter(columns.values())))} rows in {path}", file=sys.stderr)
 
 
