@@ -83,6 +83,15 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
         p.grad = grad.view_as(p).clone()
 
 
+def mean(values: Tensor) -> Tensor:
+    """The mean of a tensor over the ranks, without gradients."""
+    if world_size() == 1:
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
 def _row_counts(x: Tensor) -> list[int]:
     """How many rows every rank has."""
     counts = torch.empty(world_size(), dtype=torch.int64, device=x.device)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.encoders.tokens import HashTokenizer, PretrainedTokenizer, Tokens
+from nearfar.common.share import agreed_most
+from nearfar.encoders.tokens import PADDING, HashTokenizer, PretrainedTokenizer, Tokens
 
 Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
 
@@ -42,6 +44,11 @@ class TextEncoder(nn.Module):
         """Tokens of sentences, on the model's device."""
         tokens = self.tokenizer(sentences)
         device = next(self.parameters()).device
+        # As long as the longest of the global batch: dropout draws for every place, padding included.
+        more = agreed_most(tokens.input_ids.shape[1], device) - tokens.input_ids.shape[1]
+        if more:
+            padding = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or PADDING
+            tokens = Tokens(F.pad(tokens.input_ids, (0, more), value=padding), F.pad(tokens.attention_mask, (0, more)))
         return Tokens(*(t.to(device) for t in tokens))
 
     def states(self, text: Tokens | Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nearfar.common.share import for_examples
+
 
 class Masking(NamedTuple):
     """Which of L patches of each of N images are seen.
@@ -58,7 +60,8 @@ def random_masking(count: int, length: int, ratio: float, generator: torch.Gener
 def random_masking_of(count: int, length: int, seen: int, generator: torch.Generator | None = None) -> Masking:
     """For each of ``count`` images ``seen`` of its ``length`` patches, drawn at random, on the generator's device."""
     device = None if generator is None else generator.device
-    kept = torch.rand(count, length, generator=generator, device=device).argsort(1)[:, :seen]
+    keys = for_examples(lambda n: torch.rand(n, length, generator=generator, device=device), count)
+    kept = keys.argsort(1)[:, :seen]
     return masking_of(kept, length)
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
+
 Pool = Literal["max", "avg"]
 DECAY = 0.99
 
@@ -74,7 +76,8 @@ class VisualWords(nn.Module):
         within = inner(maps)
         windows = F.avg_pool2d(within, [min(3, side) for side in within.shape[2:]], stride=1).flatten(2)
         device = maps.device if generator is None else generator.device
-        chosen = torch.randint(windows.shape[2], (len(maps),), generator=generator, device=device)
+        places = windows.shape[2]
+        chosen = for_examples(lambda n: torch.randint(places, (n,), generator=generator, device=device), len(maps))
         return windows[torch.arange(len(maps), device=maps.device), :, chosen.to(maps.device)]
 
     @torch.no_grad()

@@ -209,6 +209,7 @@ def environment() -> dict[str, str]:
         "system": platform.system(),
         "threads": str(torch.get_num_threads()),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "processes": os.environ.get("WORLD_SIZE", "1"),
     }
 
 

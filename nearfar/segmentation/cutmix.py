@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nearfar.common.share import for_examples, own_rows, whole_batch
+
 
 def cut_mix_mask(count: int, height: int, width: int, generator: torch.Generator, share: float = 0.5) -> Tensor:
     """``count`` masks (count, height, width), false inside one random rectangle each.
@@ -14,7 +16,7 @@ def cut_mix_mask(count: int, height: int, width: int, generator: torch.Generator
     """
     if not 0.0 < share < 1.0:
         raise ValueError(f"share must be in (0, 1), got {share}")
-    u = torch.rand(count, 3, generator=generator, device=generator.device)
+    u = for_examples(lambda n: torch.rand(n, 3, generator=generator, device=generator.device), count)
     across = share * width + u[:, :1] * (1 - share) * width
     down = share * height * width / across
     left, top = u[:, 1:2] * (width - across), u[:, 2:] * (height - down)
@@ -28,4 +30,4 @@ def cut_mix_mask(count: int, height: int, width: int, generator: torch.Generator
 def with_the_next(mask: Tensor, x: Tensor) -> Tensor:
     """``x`` (N, ...) where the mask (N, H, W) is true, and the next example's elsewhere."""
     shaped = mask.unsqueeze(1) if x.ndim == 4 else mask
-    return torch.where(shaped, x, x.roll(-1, 0))
+    return torch.where(shaped, x, own_rows(whole_batch(x).roll(-1, 0)))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nearfar.common.share import for_examples
 from nearfar.segmentation.classes import IGNORE
 
 ATTEMPTS = 10
@@ -71,20 +72,21 @@ class Crop:
         if labels is None:
             labels = torch.full((len(images), height, width), IGNORE, device=images.device)
         wanted = [-1] * len(images) if rare is None else rare.tolist()
+        # All numbers of all attempts at once: how many were needed does not change what the next scene draws.
+        device = generator.device
+        draws = for_examples(lambda n: torch.rand(n, ATTEMPTS, 3, generator=generator, device=device), len(images))
         cut = [
-            self._one(image, label, size, generator, int(c), rare_pixels)
-            for image, label, c in zip(images, labels, wanted, strict=True)
+            self._one(image, label, size, numbers, int(c), rare_pixels)
+            for image, label, numbers, c in zip(images, labels, draws.tolist(), wanted, strict=True)
         ]
         return flip_together(
             torch.stack([image for image, _ in cut]), torch.stack([label for _, label in cut]), generator, self.flip
         )
 
     def _one(
-        self, image: Tensor, label: Tensor, size: tuple[int, int], generator: torch.Generator, rare: int, least: float
+        self, image: Tensor, label: Tensor, size: tuple[int, int], draws: list[list[float]], rare: int, least: float
     ) -> tuple[Tensor, Tensor]:
         height, width = label.shape
-        # All numbers of all attempts at once: how many were needed does not change what the next scene draws.
-        draws = torch.rand(ATTEMPTS, 3, generator=generator, device=generator.device).tolist()
         if self.scale == (1.0, 1.0) and size == (height, width):
             return image, label
         fits = max(size[0] / height, size[1] / width)
@@ -116,7 +118,8 @@ def flip_together(
     images: Tensor, labels: Tensor, generator: torch.Generator, probability: float = 0.5
 ) -> tuple[Tensor, Tensor]:
     """Mirror a share of the scenes left to right, every appearance and the label map alike."""
-    mirrored = torch.rand(len(images), generator=generator, device=images.device) < probability
+    drawn = for_examples(lambda n: torch.rand(n, generator=generator, device=images.device), len(images))
+    mirrored = drawn < probability
     shape = (-1, *[1] * (images.ndim - 1))
     images = torch.where(mirrored.view(shape), images.flip(-1), images)
     return images, torch.where(mirrored.view(-1, 1, 1), labels.flip(-1), labels)

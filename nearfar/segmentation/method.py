@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
 from nearfar.segmentation.classes import IGNORE
 from nearfar.segmentation.encoders import PyramidEncoder, pyramid_encoder
 from nearfar.segmentation.geometry import Crop
@@ -142,6 +143,7 @@ def cross_entropy(
 def draw_appearances(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """``count`` random appearances (N, count, 3, H, W) of every scene of (N, A, 3, H, W), different ones while A
     lasts."""
-    order = torch.rand(images.shape[:2], generator=generator, device=images.device).argsort(1)
+    of_each, device = images.shape[1], images.device
+    order = for_examples(lambda n: torch.rand(n, of_each, generator=generator, device=device), len(images)).argsort(1)
     order = order[:, torch.arange(count, device=images.device) % images.shape[1]]
     return images[torch.arange(len(images), device=images.device)[:, None], order]

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from nearfar.common.share import for_examples, whole_batch
 from nearfar.vision.views import Draws, Recipe, apply
 
 CLASSES = 256
@@ -47,11 +48,12 @@ def class_mix_mask(
     flat = labels.flatten(1).long()
     present = torch.zeros(len(flat), CLASSES, device=flat.device).scatter_(1, flat, 1.0)
     if among == "batch":
-        present = present.amax(0, keepdim=True).expand_as(present)
+        present = whole_batch(present).amax(0, keepdim=True).expand_as(present)
     elif among != "image":
         raise ValueError(f"among must be 'batch' or 'image', got {among!r}")
     source = flat.device if generator is None else generator.device
-    keys = torch.rand(present.shape, generator=generator, device=source).to(flat.device)
+    keys = for_examples(lambda n: torch.rand(n, CLASSES, generator=generator, device=source), len(flat))
+    keys = keys.to(flat.device)
     # Absent classes come last, so that the first half of those present are the first of the order.
     place = torch.where(present > 0, keys, keys + 1).argsort(1).argsort(1)
     chosen = place < ((present.sum(1, keepdim=True) + 1) // 2)

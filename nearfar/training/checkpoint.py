@@ -11,6 +11,7 @@ import lightning as L
 from nearfar.common.files import StorageError, reason
 from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_path, checkpoint_step
 from nearfar.training.nonfinite import refuse_non_finite_weights
+from nearfar.training.steps import step_ends
 
 
 class Checkpointing(L.Callback):
@@ -53,8 +54,7 @@ class Checkpointing(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if between_steps and trainer.global_step % self.every == 0:
+        if step_ends(trainer, batch_idx) and trainer.global_step % self.every == 0:
             self.save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

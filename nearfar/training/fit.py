@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_model
 
 from nearfar.common.files import StorageError, atomic_write, reason
+from nearfar.common.share import Share
 from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
 from nearfar.runs.run import Run
 from nearfar.sources.data import Data, StepLoader
@@ -33,6 +34,7 @@ from nearfar.training.metrics import MetricsCSV
 from nearfar.training.monitor import Monitor
 from nearfar.training.nonfinite import FiniteGuard, GuardState
 from nearfar.training.progress import Progress
+from nearfar.training.ranks import joint_norms, share_draws
 from nearfar.training.signals import Stopping, StopSignals
 
 
@@ -150,6 +152,7 @@ def fit(
         )
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     loader, total, batch_size = _loader(method, data, training, world, rank)
+    share_draws(method, data, training, Share(rank, world, batch_size // world))
     method.seed = training.seed
     method.examples_per_step = batch_size * training.accumulate
     method.guard = FiniteGuard(training.non_finite, training.max_skipped)
@@ -161,8 +164,9 @@ def fit(
         compiled(method, training.compile),
         in_precision(method, training.precision),
         in_chunks(method, training.chunk),
+        joint_norms(method, world),
     ):
-        shown = Progress(batch_size) if progress else None
+        shown = Progress(batch_size * training.accumulate) if progress else None
         kept = _callbacks(training, total, method, data, loader, run, checkpoint, signals, shown)
         trainer = _trainer(
             training,
@@ -297,7 +301,6 @@ def _trainer(
         callbacks=callbacks,
         logger=False,
         plugins=[SafeCheckpointIO(), processes],
-        sync_batchnorm=world > 1 and torch.cuda.is_available(),
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, ClassVar, Self
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -12,19 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.common import distributed
+from nearfar.common.joint_dropout import JointDropout
 from nearfar.common.randomness import derive_seed, seed_torch
-from nearfar.runs.configure import construct
-from nearfar.runs.hub import HubMixin, plain
-from nearfar.sources.data import Data, StepSampler
+from nearfar.common.share import Share, sharing_draws
+from nearfar.runs.hub import HubMixin
+from nearfar.sources.data import Data
 from nearfar.system import Configured, require
 from nearfar.training.nonfinite import FiniteGuard, NonFiniteError, nothing
 from nearfar.training.optimization import Optimization, scaled_rates, trainable
+from nearfar.training.own_trainer import OwnCheckpoints, examples_per_step, refused
 from nearfar.training.steps import Phase, Terms, Update, phase_at
 
 __all__ = ["Method", "NonFiniteError", "Phase", "Terms", "Update"]
 
 
-class Method(Configured, L.LightningModule, HubMixin):
+class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: ignore[misc]
     """A contrastive method as a ``LightningModule`` that also works in a user's own ``lightning.Trainer``.
 
     A subclass writes three things: a constructor that builds ``self.encoder`` (kept) and what is thrown away
@@ -36,8 +38,9 @@ class Method(Configured, L.LightningModule, HubMixin):
 
     The constructor's signature *is* the configuration: names, types, defaults and the docstring's ``Args`` are
     what the command line, ``config.yaml`` and the documentation show. Everything random in a step draws from
-    ``self.generator`` or from torch's global generator; both are seeded anew for every step from
-    (seed, step, rank), so a resumed run repeats the uninterrupted one.
+    ``self.generator`` or from torch's global generator; both are seeded anew for every step from (seed, step), so a
+    resumed run repeats the uninterrupted one. What is drawn for each example goes through
+    :func:`nearfar.common.share.for_examples`, so that any number of processes makes the same run.
 
     Attributes:
         config: the constructor's arguments as they were given, defaults included.
@@ -46,6 +49,8 @@ class Method(Configured, L.LightningModule, HubMixin):
         phases: the parts of its run, in order; none for most methods.
         seed: the run's seed.
         optimization: how parameters move.
+        share: which part of every global batch this process holds, in a run of several.
+        joint_dropout: whether dropout draws for the global batch.
         examples_per_step: examples of an optimiser step over all ranks and all accumulated batches, by which
             ``optimization.lr_batch`` scales the rate. :func:`nearfar.training.fit` sets it; in a Trainer of your own it
             is the batch size of the loader, times the ranks, times ``accumulate_grad_batches``, unless you set it.
@@ -66,7 +71,11 @@ class Method(Configured, L.LightningModule, HubMixin):
         self.optimization = optimization or Optimization()
         self.seed = 0
         self.guard = FiniteGuard()
+        self.share: Share | None = None
+        self.joint_dropout = False
         self._moves = True
+        self._of_step: list[dict[str, Tensor]] = []
+        self._of_batch: dict[str, Tensor] = {}
         self._generator: torch.Generator | None = None
         self.examples_per_step: int | None = None
 
@@ -116,7 +125,13 @@ class Method(Configured, L.LightningModule, HubMixin):
         """Change gradients before the optimiser uses them, such as dropping those of what must not move yet."""
 
     def after_step(self) -> None:
-        """Move what gradients do not move: teachers, queues, prototypes. Once per optimiser step, after it."""
+        """Move what gradients do not move: teachers, queues, prototypes. Once per optimiser step, after it.
+
+        A step is one move of the optimiser: one batch, or ``accumulate`` of them. Teachers, schedules, health checks
+        and rows of ``metrics.csv`` (whose loss is that of a step's last batch) count steps. What comes of examples,
+        such as the keys of a queue, comes of all batches of the step: :meth:`loss` gives it to :meth:`collect`, and
+        here :meth:`collected` has it. Within a step every batch still sees the queue of before the step.
+        """
 
     def encode(self, batch: Any) -> Tensor:
         """The representation (N, D) used for evaluation, embedding and export."""
@@ -132,6 +147,19 @@ class Method(Configured, L.LightningModule, HubMixin):
     def gather(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Embeddings of the global batch, with gradients; see :func:`nearfar.training.gather`."""
         return distributed.gather(*tensors)
+
+    def collect(self, **rows: Tensor) -> None:
+        """Keep rows of this batch for :meth:`after_step`; of a batch that is left out nothing is kept."""
+        self._of_batch.update({name: value.detach() for name, value in rows.items()})
+
+    def collected(self, name: str) -> Tensor:
+        """What :meth:`collect` was given under ``name`` in this step: the rows of every batch, of all ranks."""
+        batches = [batch for batch in (*self._of_step, self._of_batch) if name in batch]
+        return torch.cat([self.gather(batch[name])[0] for batch in batches])
+
+    def _step_done(self) -> None:
+        """Forget what was collected: the step is made, or was left out."""
+        self._of_step, self._of_batch = [], {}
 
     @property
     def generator(self) -> torch.Generator:
@@ -171,17 +199,23 @@ class Method(Configured, L.LightningModule, HubMixin):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         if self.takes is not None and not isinstance(batch, self.takes):
-            raise TypeError(_refused(self, batch))
+            raise TypeError(refused(self, batch))
         self.seed_step(self.current_epoch, batch_idx)
         self.guard.begin(self, batch)
-        # Views are made of pixels and words, which mixed precision is not meant for.
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            views = self.views(batch)
-        if not self.automatic_optimization:
-            self._make_updates(views, batch_idx)
-            return None
-        total, fine = self._total(self.loss, views, batch_idx, "train/")
-        return total if fine else nothing(self)
+        self._of_batch = {}
+        dropout = JointDropout(self.share) if self.share is not None and self.joint_dropout else nullcontext()
+        with sharing_draws(self.share), dropout:
+            # Views are made of pixels and words, which mixed precision is not meant for.
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+                views = self.views(batch)
+            if not self.automatic_optimization:
+                self._make_updates(views, batch_idx)
+                return None
+            total, fine = self._total(self.loss, views, batch_idx, "train/")
+            if fine:
+                self._of_step.append(self._of_batch)
+            self._of_batch = {}
+            return total if fine else nothing(self)
 
     def _total(self, loss: Callable[[Any], Terms], views: Any, step: int, prefix: str) -> tuple[Tensor, bool]:
         """The sum of a loss's terms, all of them logged, and whether it may be used."""
@@ -190,8 +224,10 @@ class Method(Configured, L.LightningModule, HubMixin):
         named = {"loss": terms} if isinstance(terms, Tensor) else dict(terms)
         total = terms if isinstance(terms, Tensor) else torch.stack(list(named.values())).sum()
         fine = self.guard.loss(total, named, step)
-        logged = {f"{prefix}{name}": value.detach() for name, value in named.items()}
-        self.log_dict({f"{prefix}loss": total.detach(), **logged}, batch_size=1)
+        # The mean over the processes: a loss of pairs that were not gathered is that of a process's own.
+        everywhere = distributed.mean(torch.stack([total.detach(), *(value.detach() for value in named.values())]))
+        logged = [f"{prefix}loss", *(f"{prefix}{name}" for name in named)]
+        self.log_dict(dict(zip(logged, everywhere.unbind(), strict=True)), batch_size=1)
         return total, fine
 
     def _make_updates(self, views: Any, step: int) -> None:
@@ -225,6 +261,7 @@ class Method(Configured, L.LightningModule, HubMixin):
         if moved:
             self.guard.moved()
             self.after_step()
+        self._step_done()
 
     @contextmanager
     def _only(self, update: Update) -> Iterator[None]:
@@ -253,10 +290,14 @@ class Method(Configured, L.LightningModule, HubMixin):
         return type(self).updates is Method.updates
 
     def seed_step(self, epoch: int, step: int) -> None:
-        """Seed both generators for one step; called by ``training_step``."""
-        seed = derive_seed(self.seed, "step", epoch, step, distributed.rank())
-        seed_torch(seed, self.device)
-        self.generator.manual_seed(seed)
+        """Seed both generators for one step; called by ``training_step``.
+
+        All processes that share their draws start from one seed. Dropout that cannot be shared has another on each.
+        """
+        own = derive_seed(self.seed, "step", epoch, step, distributed.rank())
+        common = derive_seed(self.seed, "step", epoch, step, 0)
+        seed_torch(common if self.joint_dropout else own, self.device)
+        self.generator.manual_seed(own if self.share is None else common)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.before_step()
@@ -272,6 +313,7 @@ class Method(Configured, L.LightningModule, HubMixin):
         if self._moves:
             self.guard.moved()
             self.after_step()
+        self._step_done()
 
     def configure_optimizers(self) -> Any:
         if not self.automatic_optimization:
@@ -298,39 +340,6 @@ class Method(Configured, L.LightningModule, HubMixin):
             return None
         return self.examples_per_step or examples_per_step(self.trainer)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the constructor's arguments with the weights: :meth:`load_from_checkpoint` needs nothing else."""
-        with suppress(TypeError):  # a module of the user's own, which he has to give again
-            checkpoint["hyper_parameters"] = plain(self.config)
-
-    @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: Any, map_location: Any = "cpu", strict: bool = True, **arguments: Any
-    ) -> Self:
-        """A method from a checkpoint of a Trainer of your own, without running anything that the file may hold.
-
-        Args:
-            checkpoint_path: the file that ``Trainer.save_checkpoint`` wrote.
-            map_location: the device of the weights.
-            strict: whether every weight must be there.
-            arguments: take the place of the constructor's arguments in the file; a module that was given to the
-                constructor is not in it and must be given again.
-
-        Raises:
-            ValueError: the file does not hold the arguments, and they were not given.
-        """
-        arguments.pop("weights_only", None)
-        found = torch.load(checkpoint_path, map_location=map_location, weights_only=True)
-        known = found.get("hyper_parameters")
-        if known is None and not arguments:
-            raise ValueError(
-                f"{checkpoint_path} does not say what {cls.__name__} was made with, because that cannot be written to "
-                f"a file; give it again, as in {cls.__name__}.load_from_checkpoint(path, encoder=...)"
-            )
-        method = construct(cls, {**(known or {}), **arguments})
-        method.load_state_dict(found["state_dict"], strict=strict)
-        return method.to(map_location)
-
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Evaluation mode without gradients; the training mode of every part comes back afterwards."""
@@ -342,39 +351,3 @@ class Method(Configured, L.LightningModule, HubMixin):
         finally:
             for module, mode in modes.items():
                 module.training = mode
-
-
-def _refused(method: Method, batch: Any) -> str:
-    """What a batch must be, and what came instead."""
-    assert method.takes is not None
-    takes = method.takes
-    held = f" of {', '.join(type(part).__name__ for part in batch)}" if isinstance(batch, list | tuple) else ""
-    made = f" ({', '.join(takes._fields)})" if hasattr(takes, "_fields") else ""
-    return (
-        f"{type(method).__name__} learns from {takes.__name__}{made}, and the loader gave a "
-        f"{type(batch).__name__}{held}; make its batches of it with a collate_fn, or hand the data to fit"
-    )
-
-
-def examples_per_step(trainer: L.Trainer) -> int:
-    """Examples of an optimiser step in a Trainer of someone's own: its loader's batch size, times the ranks, times
-    ``accumulate_grad_batches``.
-
-    Raises:
-        ValueError: the loader does not say how many examples a batch has.
-    """
-    trainer.fit_loop.setup_data()
-    loader = trainer.train_dataloader
-    sampler = getattr(loader, "sampler", None)
-    if isinstance(sampler, StepSampler):
-        batch = sampler.batch_size
-    else:
-        own = getattr(loader, "batch_size", None) or getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
-        if not isinstance(own, int):
-            raise ValueError(
-                "optimization.lr_batch scales the rate with the examples of a step, and the Trainer's "
-                f"{type(loader).__name__} does not say how many a batch has; set the method's examples_per_step, or "
-                "optimization.lr_batch to none and optimization.lr to the rate itself"
-            )
-        batch = own * trainer.world_size
-    return batch * trainer.accumulate_grad_batches

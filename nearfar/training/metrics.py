@@ -13,6 +13,7 @@ import lightning as L
 from nearfar.common.files import appending, atomic_write
 from nearfar.runs.metrics import read_metrics
 from nearfar.sources.interaction import measured
+from nearfar.training.steps import step_ends
 
 
 class MetricsCSV(L.Callback):
@@ -39,9 +40,15 @@ class MetricsCSV(L.Callback):
                     self.record(int(row.pop("step")), row)
             self._rewrite()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         step = trainer.global_step
-        if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
+        if (
+            trainer.is_global_zero
+            and step_ends(trainer, batch_idx)
+            and (step % self.every == 0 or step == trainer.max_steps)
+        ):
             found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("train/")}
             found |= measured(trainer.train_dataloader)
             guard = getattr(trainer.lightning_module, "guard", None)

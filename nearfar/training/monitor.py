@@ -14,6 +14,7 @@ from nearfar.sources.data import Data
 from nearfar.sources.labels import known
 from nearfar.training.embed import embed
 from nearfar.training.method import Method
+from nearfar.training.steps import step_ends
 
 
 class CollapseWarning(UserWarning):
@@ -70,9 +71,15 @@ class Monitor(L.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._start, self._bad, self._warned = state["start"], state["bad"], state["warned"]
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         step = trainer.global_step
-        if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
+        if (
+            trainer.is_global_zero
+            and step_ends(trainer, batch_idx)
+            and (step % self.every == 0 or step == trainer.max_steps)
+        ):
             assert isinstance(module, Method)
             self.latest = self.measure(module)
             named = {f"monitor/{k}": v for k, v in self.latest.items()}

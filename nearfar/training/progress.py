@@ -10,6 +10,7 @@ import lightning as L
 
 from nearfar.sources.interaction import measured
 from nearfar.training.monitor import Monitor
+from nearfar.training.steps import step_ends
 
 
 class Progress(L.Callback):
@@ -45,8 +46,10 @@ class Progress(L.Callback):
             self._bar.start()
             self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, text="")
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        if not trainer.is_global_zero:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.is_global_zero or not step_ends(trainer, batch_idx):
             return
         step, total = trainer.global_step, trainer.max_steps
         if self._bar is not None:

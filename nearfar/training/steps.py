@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import lightning as L
 from torch import Tensor, nn
 
 from nearfar.training.optimization import Optimization
@@ -58,3 +59,8 @@ def phase_at(phases: tuple[Phase, ...], step: int, total: int) -> int:
         if step < round(end * total):
             return position
     return len(phases) - 1
+
+
+def step_ends(trainer: L.Trainer, batch_idx: int) -> bool:
+    """Whether the batch is the last of its optimiser step; Lightning calls back after every one of them."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0

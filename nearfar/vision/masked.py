@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import agreed_most, for_examples
 from nearfar.encoders import ImageEncoder, Transformer, VisionTransformer, sine_positions
 from nearfar.parts import Masking, fill, masking_of, patchify, take
 from nearfar.training import Optimization
@@ -151,13 +152,13 @@ def block_masking(
     shape = ratio[0] + shape * (ratio[1] - ratio[0])
     height = min(max(round((share * length * shape) ** 0.5), 1), rows)
     width = min(max(round((share * length / shape) ** 0.5), 1), columns)
-    corner = torch.rand(2, count, blocks, 1, generator=generator, device=device)
+    corner = for_examples(lambda n: torch.rand(2, n, blocks, 1, generator=generator, device=device), count, dim=1)
     top, left = (corner[0] * (rows - height + 1)).long(), (corner[1] * (columns - width + 1)).long()
     row, column = torch.arange(rows, device=device), torch.arange(columns, device=device)
     inside_rows, inside_columns = (row >= top) & (row < top + height), (column >= left) & (column < left + width)
     covered = (inside_rows[..., None] & inside_columns[:, :, None]).any(1).flatten(1)
-    seen = max(int((~covered).sum(1).min()), 1)
-    keys = torch.rand(count, length, generator=generator, device=device) - covered.float()
+    seen = length - agreed_most(min(int(covered.sum(1).max()), length - 1), device)
+    keys = for_examples(lambda n: torch.rand(n, length, generator=generator, device=device), count) - covered.float()
     return masking_of(keys.topk(seen, dim=1).indices, length)
 
 

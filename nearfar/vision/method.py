@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
 from nearfar.encoders import image_encoder
 from nearfar.training import Method, Optimization
 from nearfar.vision.views import Recipe, recipe_pair
@@ -83,7 +84,8 @@ def different_pictures(images: Tensor, count: int, generator: torch.Generator) -
     lasts."""
     if images.ndim != 5:
         return [images] * count
-    order = torch.rand(images.shape[:2], generator=generator, device=images.device).argsort(1)
+    of_each, device = images.shape[1], images.device
+    order = for_examples(lambda n: torch.rand(n, of_each, generator=generator, device=device), len(images)).argsort(1)
     rows = torch.arange(len(images), device=images.device)
     return [images[rows, order[:, view % images.shape[1]]] for view in range(count)]
 

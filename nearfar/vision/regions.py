@@ -9,6 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from nearfar.common.share import agreed_most, for_examples
 from nearfar.vision.views import Draws
 
 LEVELS = 65535
@@ -115,7 +116,7 @@ def draw_regions(
         (N, count) int64.
     """
     n, length = segments.shape[:2]
-    numbers = int(segments.max()) + 1
+    numbers = agreed_most(int(segments.max()) + 1, segments.device)
     touched = torch.zeros(n, length, numbers, dtype=torch.bool, device=segments.device)
     touched.scatter_(2, segments, True)
     offered = touched.sum(1) >= max(least_patches, 1)
@@ -124,7 +125,8 @@ def draw_regions(
     copies = -(-count // offered.sum(1).clamp_min(1))
     copy = torch.arange(count, device=segments.device)[:, None]
     offers = (offered[:, None] & (copy < copies[:, None, None])).flatten(1)  # (N, count * numbers)
-    keys = torch.rand(offers.shape, generator=generator, device=segments.device)
+    wide, device = offers.shape[1], segments.device
+    keys = for_examples(lambda n: torch.rand(n, wide, generator=generator, device=device), n)
     best = torch.where(offers, keys, keys - 2).topk(count, dim=1)
     return torch.where(best.values >= 0, best.indices % numbers, -1)
 

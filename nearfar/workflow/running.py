@@ -268,10 +268,17 @@ def _changed(run: Run, checkpoint: Path | None, config: dict[str, Any], accepted
 
 def _compare_environment(run: Run, config: Mapping[str, Any]) -> None:
     then, now = config.get("environment", {}), environment()
-    other = [f"{name} {then[name]} (now {value})" for name, value in now.items() if then.get(name, value) != value]
+    differ = {name: value for name, value in now.items() if then.get(name, value) != value and name != "processes"}
+    other = [f"{name} {then[name]} (now {value})" for name, value in differ.items()]
     if other and first_process():
         warnings.warn(
             f"{run.path} was begun with {', '.join(other)}; it goes on, but may not end with the same bits",
+            stacklevel=3,
+        )
+    if then.get("processes", "1") != now["processes"] and first_process():
+        warnings.warn(
+            f"{run.path} was begun on {then.get('processes', '1')} processes and goes on with {now['processes']}: with "
+            "the same examples and draws, so its weights agree up to rounding and no longer to the bit",
             stacklevel=3,
         )
 

@@ -273,6 +273,7 @@ def test_messages_of_a_training_step(world: int, computed: dict[int, dict[str, A
         ("gather", both_views // world),
         ("reduce", 16),  # fingerprints of the gathered embeddings
         ("reduce", 2 * BATCH * 8),  # forward: a sum for every row
+        ("reduce", 16),  # the loss and its only term, for the log
         ("reduce", 2 * BATCH * 8),  # backward: a gradient for every row
         ("reduce", both_views),
     ]

@@ -18,7 +18,8 @@ class InBatch(MoCo):
     """The same method with the keys of the batch as its only negatives."""
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
-        keys = self._new_keys = self.key_network(views[1])
+        keys = self.key_network(views[1])
+        self.collect(keys=keys)
         return info_nce(self.network(views[0]), keys, temperature=self.temperature)
 
 

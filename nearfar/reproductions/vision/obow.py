@@ -24,7 +24,7 @@ class FrozenWords(OBoW):
 
     def after_step(self) -> None:
         if self.enqueued < len(self.vocabularies[0].get_buffer("words")):
-            self.enqueued += len(self._new[0])
+            self.enqueued += len(self.collected("words 0"))
             super().after_step()
         else:
             self.teacher.update(self.encoder, self.progress)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
 from nearfar.losses import aligned_patch_contrast, normalized_entropy
 from nearfar.losses.dense.patch_contrast import patches
 from nearfar.parts import FeatureQueue, MomentumEncoder
@@ -210,7 +211,8 @@ class CMA(SegmentationMethod):
         whole = PairViews(batch.adverse, labels, batch.normal, flow, log_variance)
         turned = PairViews(*(x.flip(-1) for x in whole))
         turned.flow[:, 0].neg_()
-        mirrored = torch.rand(len(labels), generator=self.generator, device=labels.device) < 0.5
+        drawn = for_examples(lambda n: torch.rand(n, generator=self.generator, device=labels.device), len(labels))
+        mirrored = drawn < 0.5
         return PairViews(
             *(torch.where(mirrored.view(-1, *[1] * (x.ndim - 1)), t, x) for x, t in zip(whole, turned, strict=True))
         )
@@ -246,7 +248,7 @@ class CMA(SegmentationMethod):
         assert isinstance(backbone, PyramidEncoder)
         both = torch.cat([views.adverse, views.normal])
         adverse, normal = projector(backbone.maps(both)).chunk(2)
-        self._new_keys = patches(adverse, self.grid)
+        self.collect(keys=patches(adverse, self.grid))
         size = normal.shape[2:]
         warped, inside = warp(normal, resize_flow(views.flow, size))
         trust = nn.functional.interpolate(views.log_variance, size=size, mode="bilinear", align_corners=False)
@@ -256,7 +258,7 @@ class CMA(SegmentationMethod):
         if self.adapting:
             self.adapted_steps += 1
             self.key_network.update(self.network)
-            self.queue.enqueue(*self.gather(self._new_keys))
+            self.queue.enqueue(self.collected("keys"))
 
     def before_step(self) -> None:
         if self.adapting:

@@ -82,7 +82,7 @@ class DenseCL(DensePretraining):
         positives = cell_keys.gather(1, match.unsqueeze(2).expand(-1, -1, cell_keys.shape[2]))
         dense = self.contrast(per_cell(self.dense_head, cells).flatten(0, 1), positives.flatten(0, 1), self.dense_queue)
         # Pooled before it is normalised: the queue normalises what it is given.
-        self._new_keys = pooled_key, cell_keys.mean(1)
+        self.collect(keys=pooled_key, pooled=cell_keys.mean(1))
         return {"image": (1 - share) * image, "dense": share * dense}
 
     def keys(self, view: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,6 +97,5 @@ class DenseCL(DensePretraining):
 
     def after_step(self) -> None:
         self.key_network.update(self.network)
-        keys, pooled = self.gather(*self._new_keys)
-        self.queue.enqueue(keys)
-        self.dense_queue.enqueue(pooled)
+        self.queue.enqueue(self.collected("keys"))
+        self.dense_queue.enqueue(self.collected("pooled"))

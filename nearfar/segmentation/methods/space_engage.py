@@ -219,12 +219,12 @@ class SpaceEngage(SegmentationMethod):
         probability = scores.softmax(1).permute(0, 2, 3, 1).flatten(0, 2)
         own = probability.gather(1, small.clamp_max(self.num_classes - 1).unsqueeze(1)).squeeze(1)
         sums = self.prototypes.sums(rows, small)
-        (everyone,) = self.gather(sums)
-        self._moved = self.prototypes.moved(everyone.view(-1, *sums.shape).sum(0))
+        self.collect(sums=sums[None])
+        moved = self.prototypes.moved(self.gather(sums[None])[0].sum(0))
         return prototype_contrast(
             rows,
             small,
-            self._moved,
+            moved,
             hard=own < self.easy,
             queries=self.queries,
             negatives=self.negatives,
@@ -235,7 +235,7 @@ class SpaceEngage(SegmentationMethod):
     def after_step(self) -> None:
         self.teacher.update(self.network)
         if self.contrast_weight > 0:
-            self.prototypes.store(self._moved)
+            self.prototypes.store(self.prototypes.moved(self.collected("sums").sum(0)))
 
 
 def warn_if_out_of_reach(classes: int, temperature: float, thresholds: dict[str, float]) -> None:

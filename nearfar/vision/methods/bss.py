@@ -7,6 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import own_rows, whole_batch
 from nearfar.losses import nt_xent
 from nearfar.parts import MLPHead
 from nearfar.training import Optimization
@@ -81,16 +82,16 @@ class BSS(ImageMethod):
         draws = recipe.draw(n, tall, wide, self.generator)
         if one:
             colours = {name: getattr(draws, name) for name in ("factors", "order", "gray", "sigma", "solarize")}
-            first = {name: x[:1].expand_as(x) for name, x in colours.items() if x is not None}
+            first = {name: whole_batch(x)[:1].expand_as(x) for name, x in colours.items() if x is not None}
             draws = dataclasses.replace(draws, **first)
         size = recipe.size or batch.side
         view = apply(batch.images, draws, size)
-        device = view.device
-        count = 1 if one else n
-        reference = torch.randint(n, (count,), generator=self.generator, device=device).expand(n)
+        device, everyone = view.device, whole_batch(view)
+        count = 1 if one else len(everyone)
+        reference = torch.randint(len(everyone), (count,), generator=self.generator, device=device)
         low, high = self.bounds
-        share = low + (high - low) * torch.rand(count, generator=self.generator, device=device).expand(n)
-        return exchange_style(view, reference, share)
+        share = low + (high - low) * torch.rand(count, generator=self.generator, device=device)
+        return own_rows(exchange_style(everyone, *(x.expand(len(everyone)) for x in (reference, share))))
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
         z1, z2 = self.gather(*together(self.network, views))

@@ -61,12 +61,13 @@ class DirectPred(ImageMethod):
         self.target_network = MomentumEncoder(self.network, momentum, momentum_schedule)
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
-        f1, f2 = self._projections = [self.network(view) for view in views]
+        f1, f2 = (self.network(view) for view in views)
+        self.collect(first=f1, second=f2)
         t1, t2 = (self.target_network(view) for view in views)
         return byol_regression(self.predictor(f1), self.predictor(f2), t1, t2)
 
     def after_step(self) -> None:
-        self.move_predictor(torch.cat(self.gather(*(f.detach() for f in self._projections))))
+        self.move_predictor(torch.cat([self.collected("first"), self.collected("second")]))
         self.target_network.update(self.network, self.progress)
 
     def move_predictor(self, projections: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.common.share import own_rows, whole_batch
 from nearfar.losses import supcon
 from nearfar.parts import MLPHead
 from nearfar.training import Optimization
@@ -75,8 +76,9 @@ class JigClu(ImageMethod):
     def views(self, batch: ImageBatch) -> Montages:
         pictures = different_pictures(batch.images, CORNERS, self.generator)
         parts = torch.cat([self.part(corner, batch._replace(images=x)) for corner, x in enumerate(pictures)])
-        order = torch.randperm(len(parts), generator=self.generator, device=parts.device)
-        return Montages(montage(parts[order]), order)
+        everyone = from_rows(whole_batch(to_rows(parts)))
+        order = torch.randperm(len(everyone), generator=self.generator, device=parts.device)
+        return Montages(montage(everyone[own_rows(order, CORNERS)]), order)
 
     def part(self, corner: int, batch: ImageBatch) -> Tensor:
         """A random view (N, 3, h, w) of one corner of every image, of half its sides."""
@@ -93,16 +95,26 @@ class JigClu(ImageMethod):
 
     def loss(self, views: Montages) -> dict[str, Tensor]:
         features = quarters(self.encoder.maps(views.images))  # type: ignore[operator]
+        (projected,) = self.gather(to_rows(self.head(features)))
         # Back in the order of the parts: then row i of each corner belongs to image i, on every process.
-        sorted_features = torch.empty_like(features).index_copy(0, views.parts, features)
-        corners = self.gather(*self.head(sorted_features).chunk(CORNERS))
-        images = torch.arange(len(corners[0]), device=features.device).repeat(CORNERS)
-        places = torch.arange(CORNERS, device=features.device).repeat_interleave(len(views.images))
+        corners = torch.empty_like(from_rows(projected)).index_copy(0, views.parts, from_rows(projected))
+        images = torch.arange(len(projected), device=features.device).repeat(CORNERS)
+        places = own_rows(views.parts, CORNERS) // len(projected)
         clustering, location = self.weights
         return {
-            "clustering": clustering * supcon(torch.cat(corners), images, temperature=self.temperature),
-            "location": location * F.cross_entropy(self.place(sorted_features), places),
+            "clustering": clustering * supcon(corners, images, temperature=self.temperature),
+            "location": location * F.cross_entropy(self.place(features), places),
         }
+
+
+def to_rows(parts: Tensor) -> Tensor:
+    """(4 N, ...), corner after corner, as a row (4, ...) for each of N images."""
+    return parts.unflatten(0, (CORNERS, -1)).transpose(0, 1)
+
+
+def from_rows(rows: Tensor) -> Tensor:
+    """:func:`to_rows` undone."""
+    return rows.transpose(0, 1).flatten(0, 1)
 
 
 def montage(parts: Tensor) -> Tensor:

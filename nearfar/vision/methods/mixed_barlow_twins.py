@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import own_rows, whole_batch
 from nearfar.losses import mixed_barlow_twins
 from nearfar.parts import MLPHead
 from nearfar.training import Optimization
@@ -65,11 +66,14 @@ class MixedBarlowTwins(ImageMethod):
         first, second = super().views(batch)
         drawn = torch.distributions.Beta(self.concentration, self.concentration).sample()
         share = first.new_full((len(first), 1), float(drawn))
-        order = torch.randperm(len(second), generator=self.generator, device=second.device)
-        mixed = torch.lerp(second[order], first, share.view(-1, 1, 1, 1))
+        everyone = whole_batch(second)
+        order = torch.randperm(len(everyone), generator=self.generator, device=second.device)
+        mixed = torch.lerp(everyone[own_rows(order)], first, share.view(-1, 1, 1, 1))
         return MixedViews(first, second, mixed, share, order)
 
     def loss(self, views: MixedViews) -> dict[str, Tensor]:
         z1, z2, mixed = (self.network(view) for view in views[:3])
-        z1, z2, mixed, partner, share = self.gather(z1, z2, mixed, z2[views.order], views.share)
-        return mixed_barlow_twins(z1, z2, mixed, partner, share.squeeze(1), lambd=self.lambd, weight=self.weight)
+        z1, z2, mixed, share = self.gather(z1, z2, mixed, views.share)
+        return mixed_barlow_twins(
+            z1, z2, mixed, z2[views.order], share.squeeze(1), lambd=self.lambd, weight=self.weight
+        )

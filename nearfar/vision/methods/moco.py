@@ -53,9 +53,9 @@ class MoCo(ImageMethod):
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
         queries = self.network(views[0])
         keys = shuffled_groups(self.key_network, views[1], self.key_groups, self.generator)
-        self._new_keys = keys
+        self.collect(keys=keys)
         return info_nce(queries, keys, negatives=self.queue.keys, in_batch=False, temperature=self.temperature)
 
     def after_step(self) -> None:
         self.key_network.update(self.network)
-        self.queue.enqueue(*self.gather(self._new_keys))
+        self.queue.enqueue(self.collected("keys"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
 from nearfar.encoders import ImageEncoder
 from nearfar.losses import bag_divergence
 from nearfar.parts import MomentumEncoder, VisualWords, WordWeights, feature_levels, level_maps
@@ -122,20 +123,20 @@ class OBoW(ImageMethod):
         teacher = self.teacher.module
         assert isinstance(teacher, ImageEncoder)
         maps = level_maps(teacher.backbone, self.levels, teacher.standardized(whole))
-        self._new, bags = [], []
-        for level, vocabulary in zip(maps, self.vocabularies, strict=True):
+        bags = []
+        for number, (level, vocabulary) in enumerate(zip(maps, self.vocabularies, strict=True)):
             assert isinstance(vocabulary, VisualWords)
             distances = vocabulary.distances(level)
             if self.training:
                 vocabulary.track(self.gather(distances.amin(2).mean().view(1, 1))[0].mean())
-            self._new.append(vocabulary.candidates(level, self.generator))
+            self.collect(**{f"words {number}": vocabulary.candidates(level, self.generator)})
             bags.append(vocabulary.bags(distances))
         return bags
 
     def after_step(self) -> None:
         self.teacher.update(self.encoder, self.progress)
-        for vocabulary, new in zip(self.vocabularies, self._new, strict=True):
-            vocabulary.enqueue(*self.gather(new))  # type: ignore[operator]
+        for number, vocabulary in enumerate(self.vocabularies):
+            vocabulary.enqueue(self.collected(f"words {number}"))  # type: ignore[operator]
 
 
 def cut_patches(images: Tensor, count: int, size: int, jitter: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -157,10 +158,12 @@ def cut_patches(images: Tensor, count: int, size: int, jitter: int, generator: t
     if min(height, width) < size + jitter:
         raise ValueError(f"patches of {size} pixels shifted by up to {jitter} do not fit into {height}x{width} pixels")
     source = generator.device
-    chosen = torch.rand(n, PER_SIDE**2, generator=generator, device=source).argsort(1)[:, :count].to(images.device)
+    keys = for_examples(lambda n: torch.rand(n, PER_SIDE**2, generator=generator, device=source), n)
+    chosen = keys.argsort(1)[:, :count].to(images.device)
     spans = []
     for side, place in ((height, chosen // PER_SIDE), (width, chosen % PER_SIDE)):
-        shift = torch.randint(jitter + 1, (n, count), generator=generator, device=source).to(images.device)
+        shift = for_examples(lambda n: torch.randint(jitter + 1, (n, count), generator=generator, device=source), n)
+        shift = shift.to(images.device)
         start = place * ((side - size - jitter) // (PER_SIDE - 1)) + shift
         spans.append(start.unsqueeze(2) + torch.arange(size, device=images.device))
     rows, columns = spans[0].unsqueeze(3), spans[1].unsqueeze(2)

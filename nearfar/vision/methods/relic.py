@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
 from nearfar.losses import relic, relic_multicrop
 from nearfar.parts import MLPHead, MomentumEncoder
 from nearfar.parts.momentum import Schedule
@@ -90,7 +91,11 @@ class ReLIC(ImageMethod):
         pictures = different_pictures(batch.images, len(self.recipes), self.generator)
         if self.mask_probability > 0:
             for crop in range(self.large):
-                drawn = torch.rand(len(batch.rows), generator=self.generator, device=self.generator.device)
+                device = self.generator.device
+                drawn = for_examples(
+                    lambda n: torch.rand(n, generator=self.generator, device=device),  # noqa: B023
+                    len(batch.rows),
+                )
                 pictures[crop] = without_background(pictures[crop], drawn < self.mask_probability)
         crops = zip(self.recipes, pictures, strict=True)
         return tuple(random_view(recipe, batch._replace(images=images), self.generator) for recipe, images in crops)

@@ -87,8 +87,10 @@ class SwAV(ImageMethod):
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         self.prototypes.normalize_()
         # One pass of the encoder for each size of crop and one of the head for all, as in the released code.
-        embeddings = self.gather(*together(self.head, together(self.encoder, views)))
-        self._new = embeddings[:ASSIGNED]
+        own = together(self.head, together(self.encoder, views))
+        if self.queues:
+            self.collect(**{f"crop {crop}": z for crop, z in enumerate(own[:ASSIGNED])})
+        embeddings = self.gather(*own)
         scores = [self.prototypes(z) for z in embeddings]
         codes = [self.codes(s, crop) for crop, s in enumerate(scores[:ASSIGNED])]
         return swapped_prediction(scores, codes, temperature=self.temperature)
@@ -104,9 +106,10 @@ class SwAV(ImageMethod):
 
     def after_step(self) -> None:
         if self.queues and self.progress >= self.queue_start:
-            for queue, embeddings in zip(self.queues, self._new, strict=True):
-                queue.enqueue(embeddings)  # type: ignore[operator]
-            self.queued += len(self._new[0])
+            for crop, queue in enumerate(self.queues):
+                new = self.collected(f"crop {crop}")
+                queue.enqueue(new)  # type: ignore[operator]
+            self.queued += len(new)
 
     def before_step(self) -> None:
         gradient = self.prototypes.weight.grad

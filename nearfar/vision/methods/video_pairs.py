@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.share import for_examples
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageBatch, random_view
 from nearfar.vision.methods.moco import MoCo
@@ -75,12 +76,15 @@ def two_frames(videos: Tensor, max_gap: int | None, generator: torch.Generator) 
     count, length = videos.shape[:2]
     furthest = min(max_gap or length, length - 1)
 
+    def uniform() -> Tensor:
+        return for_examples(lambda n: torch.rand(n, generator=generator, device=videos.device), count)
+
     def up_to(highest: Tensor) -> Tensor:
-        return (torch.rand(count, generator=generator, device=videos.device) * highest).long()
+        return (uniform() * highest).long()
 
     gap = 1 + up_to(torch.full((count,), furthest, device=videos.device))
     first = up_to(length - gap)
-    swapped = torch.rand(count, generator=generator, device=videos.device) < 0.5
+    swapped = uniform() < 0.5
     rows = torch.arange(count, device=videos.device)
     one, other = first + gap * swapped, first + gap * ~swapped
     return videos[rows, one], videos[rows, other]

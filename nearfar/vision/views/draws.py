@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from nearfar.common.share import for_examples
+
 
 @dataclass(frozen=True, eq=False)
 class Draws:
@@ -100,9 +102,13 @@ COLUMNS = 36
 
 def uniform(n: int, generator: torch.Generator, chunks: int) -> Tensor:
     """Numbers (n, COLUMNS) in [0, 1); the rows of a chunk are equal where ``chunks`` is not 0."""
-    u = torch.rand(n, COLUMNS, generator=generator, device=generator.device)
     if not chunks or not n:
-        return u
+        return for_examples(lambda n: torch.rand(n, COLUMNS, generator=generator, device=generator.device), n)
+    return for_examples(lambda count: _chunked(count, generator, chunks * (count // n)), n)
+
+
+def _chunked(n: int, generator: torch.Generator, chunks: int) -> Tensor:
+    u = torch.rand(n, COLUMNS, generator=generator, device=generator.device)
     chunks = min(chunks, n)
     size, longer = divmod(n, chunks)
     row = torch.arange(n, device=u.device)
