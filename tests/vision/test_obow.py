@@ -76,7 +76,7 @@ def test_words_change_after_the_step_and_gradients_reach_student_and_weights_onl
     assert vocabulary.distance != 0.5
     without = {name.split(".")[0] for name, value in method.named_parameters() if value.grad is None}
     assert without == {"teacher"}
-    new = method._new[0]
+    new = method.collected("words 0")
     method.after_step()
     assert torch.equal(vocabulary.words[:8], new)
     assert torch.equal(vocabulary.words[8:], start[8:])

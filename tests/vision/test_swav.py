@@ -102,7 +102,7 @@ def test_the_queue_is_used_once_it_is_full_and_never_holds_the_batch_it_serves()
     balanced = sinkhorn(torch.cat([past, scores]), epsilon=method.epsilon, iterations=method.iterations)[64:]
     torch.testing.assert_close(method.codes(scores, 1), balanced)
     assert not torch.allclose(method.codes(scores, 0), balanced)
-    latest = nn.functional.normalize(method._new[1], dim=1)
+    latest = nn.functional.normalize(method.collected("crop 1"), dim=1)
     torch.testing.assert_close(method.queues[1].get_buffer("keys")[32:], latest.detach())
 
 
