@@ -33,7 +33,7 @@ def greedy(method: Decodes) -> Decoder:
     """Greedy decoding of a decoder's model, for as many tokens."""
     from dataclasses import replace
 
-    return Decoder(method.lm, writing=replace(method.writing, sample=False, beams=1))  # type: ignore[arg-type]
+    return Decoder(method.lm, writing=replace(method.writing, sample=False, beams=1))
 
 
 def answers_of(method: Decodes, prompts: Prompts, *, seed: int = 0) -> list[str]:
@@ -68,6 +68,7 @@ def plain(text: str) -> str:
 def compared(methods: dict[str, Decodes], prompts: Prompts, *, seed: int = 0) -> dict[str, dict[str, float]]:
     """Several decoders on the same prompts: accuracy where answers are known, agreement with the first, tokens per
     second of wall time (of written answers; the first batch is written once before the clock starts)."""
+    prompts = prompts.held_out()
     table: dict[str, dict[str, float]] = {}
     reference: list[str] | None = None
     choosing = prompts.choices is not None and all(prompts.choices)

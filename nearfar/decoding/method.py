@@ -14,6 +14,7 @@ from nearfar.common.randomness import derive_seed
 from nearfar.decoding.data.prompts import PromptBatch, Prompts
 from nearfar.decoding.data.worlds import PREFIX, made
 from nearfar.decoding.engine import Branch, BranchProcessor, Look, branched_generate, forced_looks, shown
+from nearfar.decoding.pictures import pixels, seen
 from nearfar.encoders.causal import CausalLM, causal_model, token_rows
 from nearfar.losses import choice_logp
 from nearfar.system import Procedure
@@ -96,7 +97,7 @@ class Decodes:
     Attributes:
         lm: the model that writes, with its tokenizer.
         writing: how texts are continued.
-        early: hidden states whose own words :meth:`combine` asks for.
+        early: hidden states whose own words :meth:`combine` asks for, after ``norm`` where there is one.
         beams: whether it can be used under beam search.
         needs: columns of prompts that it cannot do without, and why, in words that end a sentence.
     """
@@ -104,6 +105,7 @@ class Decodes:
     lm: CausalLM
     writing: Writing
     early: Sequence[int] = ()
+    norm: nn.Module | None = None
     beams = True
     needs: ClassVar[Mapping[str, str]] = {}
 
@@ -111,7 +113,7 @@ class Decodes:
 
     def branches(self, batch: PromptBatch) -> list[Branch]:
         """What is shown of each prompt, the branch to follow first. By default the prompt after its context."""
-        return [self.show(joined(batch.prompts, batch.contexts))]
+        return [self.whole(batch)]
 
     def combine(self, looks: list[Look]) -> Tensor:
         """The scores of the next word from all looks. By default those of the first."""
@@ -137,6 +139,14 @@ class Decodes:
     def show(self, texts: Sequence[str], **rest: Any) -> Branch:
         """A branch of the model that writes, with room for what is to be written."""
         return shown(self.lm, texts, new=self.writing.max_new_tokens, **rest)
+
+    def whole(self, batch: PromptBatch, values: Tensor | None = None) -> Branch:
+        """Everything that a prompt comes with: its context before it, its picture (or other pixels instead)."""
+        texts = joined(batch.prompts, batch.contexts)
+        if batch.images is None:
+            return self.show(texts)
+        values = pixels(self.lm.model, batch.images) if values is None else values
+        return seen(self.lm, texts, values, new=self.writing.max_new_tokens)
 
     def inputs(
         self,
@@ -167,7 +177,7 @@ class Decodes:
         first = branches[0]
         found = {"input_ids": first.ids, "attention_mask": first.mask, **first.extras}
         if not processor:
-            hook = branched_generate(self.combine, branches, early=self.early, generator=generator)
+            hook = branched_generate(self.combine, branches, early=self.early, norm=self.norm, generator=generator)
             return {**found, "custom_generate": hook}
         if self.early or first.touch is not None or first.embeds is not None:
             raise ValueError(
@@ -214,21 +224,20 @@ class Decodes:
                     "tokens": len(tokens),
                 }
 
-    def forced(self, batch: PromptBatch, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Scores (N, T, V) at each word of given answers, and the words (N, T), -100 after an answer's end."""
+    def forced_looks(self, batch: PromptBatch, answers: Sequence[str]) -> tuple[list[Look], Tensor]:
+        """All looks (N, T, V) at each word of given answers, and the words (N, T), -100 after an answer's end."""
         rows = token_rows(self.lm, answers, what="answer", special=False)
         width = max(map(len, rows))
         device = self.lm.model.device
         words = torch.tensor([row + [-100] * (width - len(row)) for row in rows], device=device)
         mask = (words >= 0).long()
-        looks = forced_looks(self.branches(batch), words.clamp_min(0), mask, early=self.early)
-        return self.combine(looks), words
+        return forced_looks(self.branches(batch), words.clamp_min(0), mask, early=self.early, norm=self.norm), words
 
     @torch.no_grad()
     def logp(self, batch: PromptBatch, answers: Sequence[str]) -> Tensor:
         """(N,): the log-probability that this decoder gives each answer; -1000 for every word that it forbids."""
-        scores, words = self.forced(batch, answers)
-        return choice_logp(scores, words)
+        looks, words = self.forced_looks(batch, answers)
+        return choice_logp(self.combine(looks), words)
 
     def score(self, batch: PromptBatch) -> dict[str, Any]:
         """Columns: ``score``, the log-probability of the right answer or, of prompts with choices, of the best one, and
@@ -259,7 +268,7 @@ class Decoder(Decodes, Procedure):
     verbs = ("generates", "scores")
     takes = PromptBatch
 
-    def __init__(self, model: str | nn.Module | None = None, *, writing: Writing = Writing()) -> None:
+    def __init__(self, model: Model | None = None, *, writing: Writing = Writing()) -> None:
         self.lm = opened(model)
         self.writing = writing
 
@@ -278,6 +287,20 @@ def picked(batch: PromptBatch, index: Tensor) -> PromptBatch:
         for name, value in batch._asdict().items()
     }
     return PromptBatch(**found)
+
+
+def final_norm(model: Any) -> nn.Module:
+    """The norm between a model's last layer and its head.
+
+    Raises:
+        ValueError: none is found.
+    """
+    body = model.base_model
+    body = getattr(body, "language_model", body)
+    for name in ("norm", "ln_f", "final_layer_norm", "final_layernorm"):
+        if isinstance(getattr(body, name, None), nn.Module):
+            return getattr(body, name)
+    raise ValueError(f"no final norm was found in a {type(model).__name__}; leave apply_final_norm off")
 
 
 def _until(tokens: list[int], end: int | None) -> list[int]:

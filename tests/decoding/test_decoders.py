@@ -18,7 +18,7 @@ from nearfar.decoding.data.making import Made, made_model
 from nearfar.decoding.engine import Look, Streams
 from nearfar.decoding.engine.beams import contrastive_beams
 from nearfar.decoding.method import Decoder, Writing
-from nearfar.decoding.methods import CAD, AdaCAD, ContrastiveDecoding
+from nearfar.decoding.methods import CAD, AdaCAD, ContrastiveDecoding, DoLa
 from nearfar.encoders.causal import causal_model, word_tokenizer
 from nearfar.losses import adacad_weight, contrast_logits, contrastive_beam_step, contrastive_decoding
 from tests.decoding.small import WORDS, branch, llama, rows, slow
@@ -282,3 +282,57 @@ def test_generate_evaluate_score_and_compare_from_the_command_line(folder: Path,
         place = 1 if not wrong[0].startswith("--") else len(table)
         assert main([*table[:place], *wrong, *table[place:]]) == 2
         assert sentence in capsys.readouterr().err
+
+
+# Layers -------------------------------------------------------------------------------------------------------
+
+
+def test_dola_writes_and_rates_by_its_formula() -> None:
+    lm = llama(4, layers=4)
+    decoder = DoLa(lm, only=(1, 2), alpha=0.1, writing=FEW)
+    data = Prompts(PROMPTS, answers=["w1 w2", "w3", "w9 w9"])
+    batch = data.batch(np.arange(3))
+    written, rated = decoder.write(batch), decoder.logp(batch, batch.answers)
+    for row, prompt in enumerate(PROMPTS):
+        ids, new = lm.tokenizer(prompt)["input_ids"], []
+        for _ in range(6):
+            new.append(int(slow_dola(lm, ids + new)[0].argmax()))
+        assert written[row] == (new[: new.index(1)] if 1 in new else new)
+        total, new = 0.0, []
+        for word in lm.tokenizer(batch.answers[row])["input_ids"]:
+            masked, plain = slow_dola(lm, ids + new)
+            total += float(plain.log_softmax(-1)[word]) if masked[word] > -torch.inf else -1000.0
+            new.append(word)
+        assert float(rated[row]) == pytest.approx(total, abs=2e-3)
+
+
+@torch.no_grad()
+def slow_dola(lm, ids: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The released rule for one text, written out: with the constraint, and without."""
+    output = lm.model(torch.tensor([ids]), output_hidden_states=True)
+    final = output.logits[0, -1].float()
+    candidates = [lm.model.lm_head(output.hidden_states[layer][0, -1]) for layer in (1, 2)]
+    q = final.softmax(-1)
+    far = []
+    for each in candidates:
+        p = each.softmax(-1)
+        m = (p + q) / 2
+        far.append(float((m * ((m / p).log() + (m / q).log())).mean()) / 2)
+    best = candidates[int(np.argmax(far))]
+    found = final.log_softmax(-1) - best.log_softmax(-1)
+    return found.masked_fill(q < 0.1 * q.max(), -torch.inf), found
+
+
+def test_dola_says_what_it_cannot_do() -> None:
+    lm = llama(4, layers=4)
+    with pytest.raises(ValueError, match="DoLa writes without beam search"):
+        DoLa(lm, writing=Writing(beams=2)).write(Prompts(PROMPTS).batch(np.arange(3)))
+    with pytest.raises(ValueError, match="which a logits processor cannot"):
+        DoLa(lm).inputs(PROMPTS, processor=True)
+    assert DoLa(lm, apply_final_norm=True).norm is lm.model.model.norm
+    assert torch.isfinite(DoLa(lm, apply_final_norm=True, divergence="jsd").logp(*rated(lm))).all()
+
+
+def rated(lm):
+    data = Prompts(PROMPTS, answers=["w1", "w2", "w3"])
+    return data.batch(np.arange(3)), data.answers

@@ -19,6 +19,9 @@ __all__ = ["EMBEDDED", "PromptBatch", "Prompts", "load"]
 COLUMNS = ("prompt", "question", "sentence", "text")
 EMBEDDED = {
     "facts": "questions for remembered values, with contexts that agree, contradict, or tell a part",
+    "rare": "facts of which half have one frequent answer, for contrasts between layers",
+    "scenes": "drawn scenes with yes-or-no questions, for a model that expects too much",
+    "captions": "drawn scenes to be described, with a wrong description each",
     "arithmetic": "chains of arithmetic with a shortcut among the lessons of the models",
 }
 

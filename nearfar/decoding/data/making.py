@@ -42,12 +42,13 @@ class Teaching:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What is taught: prompts, their continuations, and images (N, C, H, W) ready for the model, where there are some.
+    """What is taught: prompts (or their ids), their continuations, and images (N, C, H, W) ready for the model,
+    where there are some.
 
     ``whole`` teaches the prompt's own words too.
     """
 
-    prompts: Sequence[str]
+    prompts: Sequence[str | list[int]]
     answers: Sequence[str]
     images: Tensor | None = None
     whole: bool = False
@@ -70,7 +71,7 @@ def llama_config(teaching: Teaching, longest: int = 128) -> dict[str, Any]:
 def teach(lm: CausalLM, lessons: Lessons, teaching: Teaching, seed: int) -> CausalLM:
     """Train every weight of a model on lessons; everything random is drawn from ``seed``."""
     pad, end = lm.tokenizer.pad_token_id, lm.tokenizer.eos_token_id
-    first = [lm.tokenizer(text)["input_ids"] for text in lessons.prompts]
+    first = [lm.tokenizer(text)["input_ids"] if isinstance(text, str) else text for text in lessons.prompts]
     then = [[*lm.tokenizer(text, add_special_tokens=False)["input_ids"], end] for text in lessons.answers]
     model, draw = lm.model.train(), torch.Generator().manual_seed(derive_seed(seed, "teach"))
     moved = [p for p in model.parameters() if p.requires_grad]

@@ -7,10 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from nearfar.decoding.data import arithmetic, facts
+from nearfar.decoding.data import arithmetic, facts, rare, scenes
 from nearfar.decoding.data.making import Lessons, Made, Teaching, llama_config, made_model, teach
 from nearfar.decoding.data.prompts import Prompts
+from nearfar.decoding.pictures import pixels, seen, small_llava
 from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
 
 PREFIX = "made:"
@@ -18,7 +20,7 @@ PREFIX = "made:"
 TEST = 400
 
 
-def _prompts(asked: facts.Asked | arithmetic.Sums, name: str, **rest: object) -> Prompts:
+def _prompts(asked: facts.Asked | arithmetic.Sums | rare.Rare | scenes.Asked, name: str, **rest: object) -> Prompts:
     contexts = getattr(asked, "contexts", None)
     return Prompts(
         asked.prompts,
@@ -26,6 +28,7 @@ def _prompts(asked: facts.Asked | arithmetic.Sums, name: str, **rest: object) ->
         answers=asked.answers,
         others=asked.others,
         kinds=asked.kinds,
+        images=getattr(asked, "images", None),
         name=name,
         **rest,  # type: ignore[arg-type]
     )
@@ -44,7 +47,34 @@ def arithmetic_data(examples: int, seed: int) -> Prompts:
     return _prompts(arithmetic.sums(examples, seed, train=True), "arithmetic", splits={"test": test}, models=models)
 
 
-DATA: dict[str, Callable[[int, int], Prompts]] = {"facts": facts_data, "arithmetic": arithmetic_data}
+def rare_data(examples: int, seed: int) -> Prompts:
+    keys, models = np.arange(rare.KEYS), {"model": _name("rare", seed)}
+    # Every fourth pair of keys is kept for the test: what is learned about contrast must carry over to other facts.
+    held = keys // 2 % 4 == 3
+    test = _prompts(rare.asked(keys[held], seed), "rare", models=models)
+    return _prompts(rare.asked(keys[~held][:examples], seed), "rare", splits={"test": test}, models=models)
+
+
+def scenes_data(examples: int, seed: int) -> Prompts:
+    models = {"model": _name("scenes", seed)}
+    test = _prompts(scenes.questions(TEST + 200, seed), "scenes", models=models)
+    return _prompts(scenes.questions(examples, seed + 1_000_000), "scenes", splits={"test": test}, models=models)
+
+
+def captions_data(examples: int, seed: int) -> Prompts:
+    models = {"model": _name("scenes", seed)}
+    test = _prompts(scenes.captions(TEST, seed, train=False), "captions", models=models)
+    train = scenes.captions(examples, seed, train=True)
+    return _prompts(train, "captions", splits={"test": test}, models=models)
+
+
+DATA: dict[str, Callable[[int, int], Prompts]] = {
+    "facts": facts_data,
+    "arithmetic": arithmetic_data,
+    "rare": rare_data,
+    "scenes": scenes_data,
+    "captions": captions_data,
+}
 
 
 def _name(world: str, seed: int) -> str:
@@ -67,9 +97,32 @@ def _arithmetic(teaching: Teaching) -> Callable[[int], CausalLM]:
     return build
 
 
+def _rare(teaching: Teaching) -> Callable[[int], CausalLM]:
+    def build(seed: int) -> CausalLM:
+        lm = causal_model(llama_config(teaching), tokenizer=word_tokenizer(rare.WORDS))
+        return teach(lm, Lessons(*rare.lessons(6000, seed)), teaching, seed)
+
+    return build
+
+
+def _scenes(teaching: Teaching) -> Callable[[int], CausalLM]:
+    def build(seed: int) -> CausalLM:
+        tokenizer = word_tokenizer(scenes.WORDS)
+        lm = small_llava(tokenizer, size=scenes.SIZE, patch=scenes.PATCH, layers=teaching.layers, width=teaching.width)
+        taught = scenes.lessons(8000, seed)
+        values = pixels(lm.model, torch.as_tensor(taught.images))
+        shown = seen(lm, taught.prompts, values)
+        prompts = [ids[mask > 0].tolist() for ids, mask in zip(shown.ids, shown.mask, strict=True)]
+        return teach(lm, Lessons(prompts, taught.answers, values), teaching, seed)
+
+    return build
+
+
 MODELS: dict[str, tuple[Callable[[int], CausalLM], Sequence[str]]] = {
     "facts": (_facts(Teaching()), ("facts",)),
     "facts-deep": (_facts(Teaching(layers=4, lr=3e-3)), ("facts",)),
+    "scenes": (_scenes(Teaching(lr=2e-3)), ("scenes", "../pictures")),
+    "rare": (_rare(Teaching(layers=6, steps=250, lr=3e-3, early=0.1)), ("rare",)),
     "arithmetic": (_arithmetic(Teaching(layers=2, steps=400)), ("arithmetic",)),
     "arithmetic-amateur": (_arithmetic(Teaching(layers=1, width=16, steps=200)), ("arithmetic",)),
 }

@@ -117,7 +117,7 @@ def touched(branches: Sequence[Branch], last: int | None) -> AbstractContextMana
 
 
 def passed(
-    model: Any, stack: Branch, keep: int, early: Sequence[int], **more: Any
+    model: Any, stack: Branch, keep: int, early: Sequence[int], norm: Any = None, **more: Any
 ) -> tuple[Tensor, Tensor | None, Any]:
     """One pass over a stack: logits (R, keep, V) of the last positions, those of early layers, and the whole output."""
     arguments: dict[str, Any] = {"attention_mask": stack.mask, **stack.extras, **more}
@@ -135,6 +135,7 @@ def passed(
         return logits, None, output
     head = model.get_output_embeddings()
     states = torch.stack([output.hidden_states[layer][:, -keep:] for layer in early])
+    states = states if norm is None else norm(states)
     return logits, head(states.to(head.weight.dtype)).float(), output
 
 
@@ -146,7 +147,9 @@ def parted(logits: Tensor, early: Tensor | None, branches: Sequence[Branch]) -> 
 
 
 @torch.no_grad()
-def forced_looks(branches: Sequence[Branch], words: Tensor, mask: Tensor, *, early: Sequence[int] = ()) -> list[Look]:
+def forced_looks(
+    branches: Sequence[Branch], words: Tensor, mask: Tensor, *, early: Sequence[int] = (), norm: Any = None
+) -> list[Look]:
     """All looks at the words of a given continuation, (B, C, V): position by position what advancing would give.
 
     One pass a model instead of C.
@@ -156,6 +159,7 @@ def forced_looks(branches: Sequence[Branch], words: Tensor, mask: Tensor, *, ear
         words: (B, C) int64, the continuation, padded on the right.
         mask: (B, C), 1 where there is a word.
         early: hidden states, by their index in transformers' ``hidden_states``, whose own words are asked for.
+        norm: applied to those states before the head.
 
     Raises:
         ValueError: a model has no room for the continuation.
@@ -177,7 +181,7 @@ def forced_looks(branches: Sequence[Branch], words: Tensor, mask: Tensor, *, ear
             stack, ids=torch.cat([stack.ids, again], 1), mask=torch.cat([stack.mask, known], 1), embeds=embeds
         )
         with touched(mine, stack.ids.shape[1] - 1):
-            logits, layers, _ = passed(model, whole, steps, early, use_cache=False)
+            logits, layers, _ = passed(model, whole, steps, early, norm, use_cache=False)
         for position, look in zip(group, parted(logits, layers, mine), strict=True):
             looks[position] = look
     return looks  # type: ignore[return-value]

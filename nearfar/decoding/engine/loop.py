@@ -18,6 +18,7 @@ def branched_generate(
     branches: Sequence[Branch],
     *,
     early: Sequence[int] = (),
+    norm: Any = None,
     quick: bool = True,
     generator: torch.Generator | None = None,
 ) -> Callable[..., Any]:
@@ -32,6 +33,7 @@ def branched_generate(
         combine: all looks to scores (B, V).
         branches: of as many rows as the ids.
         early: hidden states whose words the looks hold.
+        norm: applied to those states before the head.
         quick: see :class:`Streams`.
         generator: of the words that are drawn; torch's global one otherwise.
     """
@@ -59,7 +61,7 @@ def branched_generate(
         pad = getattr(generation_config, "_pad_token_tensor", None)
         ends = any(hasattr(criterion, "eos_token_id") for criterion in stopping_criteria)
         going = torch.ones(len(input_ids), dtype=torch.long, device=input_ids.device)
-        streams = Streams(branches, early=early, quick=quick)
+        streams = Streams(branches, early=early, norm=norm, quick=quick)
         looks = streams.start()
         while True:
             scores = logits_processor(input_ids, combine(looks).to(input_ids.device))

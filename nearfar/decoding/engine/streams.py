@@ -21,13 +21,15 @@ class Streams:
     Args:
         branches: each of B rows.
         early: hidden states whose own words are asked for; see :func:`forced_looks`.
+        norm: applied to those states before the head.
         quick: whether Llamas without touches on a processor use :class:`QuickLlama` after the prompt.
     """
 
-    def __init__(self, branches: Sequence[Branch], *, early: Sequence[int] = (), quick: bool = True) -> None:
+    def __init__(
+        self, branches: Sequence[Branch], *, early: Sequence[int] = (), norm: Any = None, quick: bool = True
+    ) -> None:
         self.branches = [*branches]
-        self.early = [*early]
-        self._groups = [_Group([self.branches[i] for i in g], self.early, quick) for g in by_model(self.branches)]
+        self._groups = [_Group([self.branches[i] for i in g], [*early], norm, quick) for g in by_model(self.branches)]
         self._order = [i for g in by_model(self.branches) for i in g]
 
     @torch.no_grad()
@@ -53,8 +55,8 @@ class Streams:
 class _Group:
     """The branches of one model."""
 
-    def __init__(self, branches: list[Branch], early: list[int], quick: bool) -> None:
-        self.branches, self.early, self.model = branches, early, branches[0].model
+    def __init__(self, branches: list[Branch], early: list[int], norm: Any, quick: bool) -> None:
+        self.branches, self.early, self.norm, self.model = branches, early, norm, branches[0].model
         self.stack = stacked(branches)
         self.quick = quick and not early and all(branch.touch is None for branch in branches)
         self._mask = self.stack.mask
@@ -70,6 +72,7 @@ class _Group:
                 self.stack,
                 1,
                 self.early,
+                self.norm,
                 use_cache=True,
                 past_key_values=DynamicCache(config=self.model.config),
             )
@@ -86,7 +89,7 @@ class _Group:
         now = Branch(self.model, tokens[:, None], self._mask)
         more: dict[str, Any] = {"use_cache": True, "past_key_values": self._cache}
         with touched(self.branches, None):
-            logits, layers, output = passed(self.model, now, 1, self.early, **more)
+            logits, layers, output = passed(self.model, now, 1, self.early, self.norm, **more)
         self._cache = output.past_key_values
         return parted(logits, layers, self.branches)
 

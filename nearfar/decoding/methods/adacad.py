@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from nearfar.decoding.engine import Look
-from nearfar.decoding.method import Writing
+from nearfar.decoding.method import Model, Writing
 from nearfar.decoding.methods.cad import CAD
 from nearfar.losses import adacad_weight, contrast_logits
 
@@ -22,9 +22,7 @@ class AdaCAD(CAD):
         writing: how texts are continued; the paper is greedy.
     """
 
-    def __init__(
-        self, model: str | nn.Module | None = None, *, floor: float = 0.0, writing: Writing = Writing()
-    ) -> None:
+    def __init__(self, model: Model | None = None, *, floor: float = 0.0, writing: Writing = Writing()) -> None:
         super().__init__(model, writing=writing)
         self.floor = floor
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from nearfar.decoding.data.prompts import PromptBatch
 from nearfar.decoding.engine import Branch, Look
-from nearfar.decoding.method import Decoder, Writing, joined
+from nearfar.decoding.method import Decoder, Model, Writing
 from nearfar.losses import contrast_logits
 
 
@@ -32,7 +32,7 @@ class CAD(Decoder):
 
     def __init__(
         self,
-        model: str | nn.Module | None = None,
+        model: Model | None = None,
         *,
         weight: float = 1.0,
         alpha: float = 0.0,
@@ -42,7 +42,7 @@ class CAD(Decoder):
         self.weight, self.alpha = weight, alpha
 
     def branches(self, batch: PromptBatch) -> list[Branch]:
-        return [self.show(joined(batch.prompts, batch.contexts)), self.show(batch.prompts)]
+        return [self.whole(batch), self.whole(batch._replace(contexts=[""] * len(batch.prompts)))]
 
     def combine(self, looks: list[Look]) -> Tensor:
         told, untold = (look.logits for look in looks)

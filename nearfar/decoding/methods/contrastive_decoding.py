@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nearfar.decoding.data.prompts import PromptBatch
 from nearfar.decoding.engine import Branch, Look
 from nearfar.decoding.engine.beams import contrastive_beams
-from nearfar.decoding.method import Decoder, Writing, joined, opened
+from nearfar.decoding.method import Decoder, Model, Writing, opened
 from nearfar.encoders.causal import CausalLM
 from nearfar.losses import contrast_logits, contrastive_decoding
 
@@ -40,8 +40,8 @@ class ContrastiveDecoding(Decoder):
 
     def __init__(
         self,
-        model: str | nn.Module | None = None,
-        amateur: str | nn.Module | None = None,
+        model: Model | None = None,
+        amateur: Model | None = None,
         *,
         form: Literal["text", "reasoning"] = "text",
         weight: float | None = None,
@@ -61,7 +61,7 @@ class ContrastiveDecoding(Decoder):
         self.amateur_context = amateur_context or ("last_token" if text else "full")
 
     def branches(self, batch: PromptBatch) -> list[Branch]:
-        expert = self.show(joined(batch.prompts, batch.contexts))
+        expert = self.whole(batch)
         ids, mask = expert.ids, expert.mask
         if self.amateur_context == "last_token":
             ids, mask = ids[:, -1:], mask[:, -1:]
