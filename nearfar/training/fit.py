@@ -7,6 +7,8 @@ import math
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,7 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer.connectors import callback_connector
 from safetensors import SafetensorError
 from safetensors.torch import save_model
 
@@ -135,7 +138,9 @@ def fit(
     """Train ``method`` on ``data``; returns it, trained, on the CPU in evaluation mode.
 
     Without ``run`` nothing is written. With ``checkpoint`` the run continues from there, to the bit. Signals that ask
-    the process to stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`.
+    the process to stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`. What a run
+    changes for the whole process (torch's random state, warnings, handlers of signals, levels of loggers) is as before
+    when it ends, and callbacks that other packages register with Lightning take no part.
 
     Raises:
         NonFiniteError: a loss, gradient or weight is NaN or infinite.
@@ -160,6 +165,7 @@ def fit(
     # The order matters: chunks of encoders in lower precision, whose networks are compiled.
     with (
         _quiet(),
+        torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else []),
         signals,
         compiled(method, training.compile),
         in_precision(method, training.precision),
@@ -168,14 +174,15 @@ def fit(
     ):
         shown = Progress(batch_size * training.accumulate) if progress else None
         kept = _callbacks(training, total, method, data, loader, run, checkpoint, signals, shown)
-        trainer = _trainer(
-            training,
-            total,
-            world,
-            [MemoryWatch(), *(callbacks or []), *kept],
-            run,
-            changing=bool(method.phases),
-        )
+        with _no_plug_ins():
+            trainer = _trainer(
+                training,
+                total,
+                world,
+                [MemoryWatch(), *(callbacks or []), *kept],
+                run,
+                changing=bool(method.phases),
+            )
         if checkpoint is None:
             method.begin(data)
         with explained(method, data, batch_size):
@@ -308,6 +315,18 @@ def _trainer(
         num_sanity_val_steps=0,
         inference_mode=False,
     )
+
+
+@contextmanager
+def _no_plug_ins() -> Iterator[None]:
+    """Within this block a Trainer loads no callbacks that other installed packages register with Lightning: a run is
+    made of what nearfar put there, whatever else is installed."""
+    before = callback_connector._load_external_callbacks
+    callback_connector._load_external_callbacks = lambda group: []
+    try:
+        yield
+    finally:
+        callback_connector._load_external_callbacks = before
 
 
 def save_kept(method: Method, run: Run) -> None:
