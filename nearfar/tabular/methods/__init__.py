@@ -1,0 +1,5 @@
+"""One file per method on tables."""
+
+from nearfar.tabular.methods.slad import SLAD
+
+__all__ = ["SLAD"]
