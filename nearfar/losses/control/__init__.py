@@ -3,21 +3,31 @@
 ==========================================  ==============================================================
 futures against random states, pairs        :func:`pairwise_nce`, :func:`c_learning`
 futures against random states, softmax      :func:`penalized_info_nce`, :func:`td_info_nce`
+views of one picture                        :func:`bilinear_info_nce`
 what the actor climbs                       :func:`reaching`, :func:`picking`, :func:`example_value`
+soft actor-critic                           :func:`soft_target`, :func:`value_regression`, :func:`soft_actor`,
+                                            :func:`entropy_price`
 ==========================================  ==============================================================
 """
 
+from nearfar.losses.control.bilinear import bilinear_info_nce
 from nearfar.losses.control.difference import picking, td_info_nce
 from nearfar.losses.control.futures import c_learning, pairwise_nce, penalized_info_nce
 from nearfar.losses.control.reaching import cloning, example_value, reaching
+from nearfar.losses.control.soft import entropy_price, soft_actor, soft_target, value_regression
 
 __all__ = [
+    "bilinear_info_nce",
     "c_learning",
     "cloning",
+    "entropy_price",
     "example_value",
     "pairwise_nce",
     "penalized_info_nce",
     "picking",
     "reaching",
+    "soft_actor",
+    "soft_target",
     "td_info_nce",
+    "value_regression",
 ]
