@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nearfar.control.data import load
 from nearfar.reproductions.control.learning import QUICK, agent_arm, still, words
 from nearfar.reproductions.harness import Claim, Reproduction
 
-SHARED = {"hidden": (64, 64), "features": 16, "discount": 0.9, "optimization": QUICK, "actor_optimization": QUICK}
+SHARED: dict[str, Any] = {
+    "hidden": (64, 64),
+    "features": 16,
+    "discount": 0.9,
+    "optimization": QUICK,
+    "actor_optimization": QUICK,
+}
 STEPS = 1500
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +17,7 @@ from nearfar.reproductions.control.learning import QUICK, agent_arm, still, word
 from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.training import Update
 
-SHARED = {
+SHARED: dict[str, Any] = {
     "hidden": (128, 128),
     "features": 32,
     "discount": 0.9,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nearfar.control.data import load
 from nearfar.reproductions.control.learning import QUICK, agent_arm, still, words
 from nearfar.reproductions.harness import Claim, Reproduction
 
-SHARED = {"hidden": (128, 128), "features": 16, "critics": 2, "bc": 0.05, "discount": 0.9}
-RATES = {"optimization": QUICK, "actor_optimization": QUICK}
+SHARED: dict[str, Any] = {"hidden": (128, 128), "features": 16, "critics": 2, "bc": 0.05, "discount": 0.9}
+RATES: dict[str, Any] = {"optimization": QUICK, "actor_optimization": QUICK}
 STEPS = 600
 
 
