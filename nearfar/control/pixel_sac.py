@@ -122,6 +122,7 @@ class PixelSAC(Agent):
 
     verbs = ("acts",)
     encoder: PixelEncoder
+    made: Tensor
 
     def __init__(self, spaces: Spaces | None, sac: SAC, *, who: str, side: int | None = None) -> None:
         super().__init__(sac.adam())
