@@ -100,7 +100,9 @@ def embed(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar embed", description="Turn data into vectors with a finished run.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("data", nargs="?", help="what to embed; the run's own data when not given")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="a .parquet or .npz file, or a folder")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, help="a .parquet, .npz, .npy or .csv file, or a folder"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--accept-changes", action="store_true", help=ACCEPT)
     options = parser.parse_args(argv)

@@ -79,7 +79,7 @@ def _run(slug: str, *, out: str | None, as_json: bool, **settings: Any) -> int:
     if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("give --out when several processes train together, so that they agree on the folder")
     folder = Path(out) if out else free_folder(Path("runs") / slug)
-    _, run = workflow.train(slug, out=folder, **settings)
+    _, run = workflow.train(slug, out=folder, say=lambda line: print(line, file=sys.stderr), **settings)
     assert run is not None
     return _finish(run, as_json)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nearfar.encoders.places import there
 from nearfar.encoders.resnet import ResNet, SmallConvNet
 from nearfar.encoders.vit import VisionTransformer
 
@@ -148,9 +149,9 @@ def _from_transformers(name: str, *, pretrained: bool) -> ImageEncoder:
     from transformers import AutoConfig, AutoModel
 
     if pretrained:
-        model = AutoModel.from_pretrained(name, trust_remote_code=False)
+        model = AutoModel.from_pretrained(there(name), trust_remote_code=False)
     else:
-        model = AutoModel.from_config(AutoConfig.from_pretrained(name, trust_remote_code=False))
+        model = AutoModel.from_config(AutoConfig.from_pretrained(there(name), trust_remote_code=False))
     return ImageEncoder(model)
 
 

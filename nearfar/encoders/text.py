@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.common.share import agreed_most
+from nearfar.encoders.places import there
 from nearfar.encoders.tokens import PADDING, HashTokenizer, PretrainedTokenizer, Tokens
 
 Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
@@ -101,7 +102,8 @@ def text_encoder(
     """A sentence encoder by name.
 
     ``tiny-bert`` (2 layers of width 128) and ``small-bert`` (4 of width 256) start from random weights and hash
-    words; ``hf:<model>`` is a pretrained transformers model with its tokenizer.
+    words; ``hf:<model>`` is a pretrained transformers model with its tokenizer, ``hf-config:<model>`` the same with
+    random weights.
 
     Args:
         dropout: probability of every dropout in the model; its own (0.1 for BERT) when ``None``.
@@ -111,10 +113,13 @@ def text_encoder(
     if isinstance(encoder, nn.Module):
         raise TypeError("wrap a module of your own as TextEncoder(module, tokenizer, pooling)")
     kind, _, name = encoder.partition(":")
-    if kind == "hf":
-        from transformers import AutoModel
+    if kind in ("hf", "hf-config"):
+        from transformers import AutoConfig, AutoModel
 
-        model = AutoModel.from_pretrained(name, trust_remote_code=False)
+        if kind == "hf":
+            model = AutoModel.from_pretrained(there(name), trust_remote_code=False)
+        else:
+            model = AutoModel.from_config(AutoConfig.from_pretrained(there(name), trust_remote_code=False))
         found = TextEncoder(model, PretrainedTokenizer(name, max_length), pooling)
     elif encoder in TEXT_ENCODERS:
         found = TextEncoder(*_bert(*TEXT_ENCODERS[encoder], max_length), pooling)

@@ -33,6 +33,7 @@ class Run:
 
     ============================  =====================================================================
     ``config.yaml``               method, hyper-parameters, data and training settings, environment
+    ``data.txt``                  what was found in the data
     ``data.tsv``                  the data's fingerprint (:mod:`nearfar.sources.fingerprint`), where they are files
     ``skipped.tsv``               which examples are left out, and why
     ``metrics.csv``               one row per logged step

@@ -23,6 +23,7 @@ from safetensors.torch import save_model
 
 from nearfar.common.files import StorageError, atomic_write, reason
 from nearfar.common.share import Share
+from nearfar.runs.architecture import keep_architecture
 from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
 from nearfar.runs.run import Run
 from nearfar.sources.data import Data, StepLoader
@@ -331,6 +332,7 @@ def _no_plug_ins() -> Iterator[None]:
 
 def save_kept(method: Method, run: Run) -> None:
     """What the trained method needs, as ``kept.safetensors``, and its encoder alone where that is not the same."""
+    keep_architecture(method, run)
     kept, encoder = method.kept(), getattr(method, "encoder", None)
     if kept is not encoder:
         save_weights(kept, run.kept_path)

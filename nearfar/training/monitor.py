@@ -102,8 +102,8 @@ class Monitor(L.Callback):
         }
         if y is not None:
             x, y = x[known(y)], y[known(y)]
-        if y is not None and len(np.unique(y)) > 1:
-            bank = np.arange(len(x)) % 4 != 0
+        bank = np.arange(len(x)) % 4 != 0
+        if y is not None and len(x) > bank.sum() and len(np.unique(y[bank])) > 1:
             k = min(20, int(bank.sum()))
             found["knn"] = knn(x[bank], y[bank], x[~bank], y[~bank], k=k)
         return found

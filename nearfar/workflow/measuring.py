@@ -11,6 +11,7 @@ import torch
 
 from nearfar import catalogue
 from nearfar.catalogue import find
+from nearfar.runs.run import RunError
 from nearfar.sources.data import in_order
 from nearfar.system import Entry, Scores, require
 from nearfar.training import Method
@@ -41,7 +42,12 @@ def evaluate_run(
     collection = run_data(system, like_the_run(run, data, options))
     if data is None and not options:  # other options give other arrays
         check_unchanged(run, collection, accept_changes)
-    _, untrained, _, _ = run_parts(run)
+    try:
+        _, untrained, _, _ = run_parts(run)
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{error}, where {path} began; evaluate measures beside it, so put it back (embed needs the run alone)"
+        ) from error
     untrained.eval()
     trained = measure(system, method, collection, seed=seed)
     result = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from safetensors.torch import load_model
 
 from nearfar import catalogue
 from nearfar.catalogue import find
+from nearfar.runs.architecture import own_architecture, placed_model
 from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
 from nearfar.runs.configure import construct
 from nearfar.runs.hub import plain
@@ -21,6 +22,7 @@ from nearfar.runs.run import environment
 from nearfar.runs.settings import differences, in_words
 from nearfar.sources.fingerprint import changes, fingerprint, keep
 from nearfar.sources.fingerprint import kept as kept_fingerprint
+from nearfar.sources.found import describe
 from nearfar.sources.skipped import Skipped
 from nearfar.system import Entry
 from nearfar.training import Data, Method, Run, RunError, Training
@@ -38,6 +40,7 @@ def train(
     training: Training | None = None,
     data_options: Mapping[str, Any] | None = None,
     progress: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Method, Run | None]:
     """Train a catalogued method. With ``out`` everything is kept in a run folder.
 
@@ -49,6 +52,7 @@ def train(
         arguments: the method's constructor arguments; the paper's defaults otherwise.
         training: length, batch size, seed and the like.
         data_options: further arguments of the field's loader.
+        say: is given a few lines of what was found in the data, before training; a run's ``data.txt`` has them too.
     """
     system = trainable(slug)
     training = training or Training()
@@ -56,6 +60,9 @@ def train(
     data = system.data if data is None else data
     collection = load_data(system.field, data, **options)
     check_learnable(collection)
+    if say is not None and first_process():
+        for line in describe(collection):
+            say(line)
     method = build_method(system, arguments or {}, collection, training.seed)
     training = settled(method, collection, training)
     run = None
@@ -83,7 +90,7 @@ def config_of(slug: str, method: Method, data: Any, options: Mapping[str, Any], 
     """What a run's ``config.yaml`` says: enough to repeat it."""
     return {
         "method": slug,
-        "hyperparameters": plain(method.config),
+        "hyperparameters": {k: placed_model(v) for k, v in plain(method.config).items()},
         "data": {**plain(_placed(find(slug), options)), "source": _source(find(slug), data)},
         "training": asdict(training),
         "environment": environment(),
@@ -134,6 +141,8 @@ def keep_what_was_found(run: Run, data: Any, system: Entry, described: Mapping[s
         skipped = getattr(part, "skipped", None)
         if isinstance(skipped, Skipped):
             skipped.keep_in(run.path / "skipped.tsv", write=first_process())
+    if first_process():
+        run.write_text("data.txt", "\n".join(describe(data)) + "\n")
     found = fingerprint(data) if first_process() and _in_files(system, described) else {}
     if found:
         keep(run.data_path, found)
@@ -164,13 +173,21 @@ def check_unchanged(run: Run, data: Any, accepted: bool) -> str:
     return found
 
 
-def run_parts(run: Run, config: Mapping[str, Any] | None = None) -> tuple[Entry, Method, Training, Mapping[str, Any]]:
-    """What a run's ``config.yaml`` (or ``config``) describes, the method with its initial weights."""
+def run_parts(
+    run: Run, config: Mapping[str, Any] | None = None, *, own: bool = False
+) -> tuple[Entry, Method, Training, Mapping[str, Any]]:
+    """What a run's ``config.yaml`` (or ``config``) describes, the method with its initial weights.
+
+    With ``own`` the architecture of a pretrained encoder comes from the run, without its weights.
+    """
     config = config or run.config
     system = find(config["method"])
     training = construct(Training, config.get("training", {}))
     torch.manual_seed(training.seed)
-    method = construct(system.load(), config.get("hyperparameters", {}))
+    arguments = config.get("hyperparameters", {})
+    method = construct(system.load(), own_architecture(run, arguments) if own else arguments)
+    if own and "encoder" in arguments:
+        method.config["encoder"] = arguments["encoder"]
     return system, method, training, config.get("data", {})
 
 
@@ -292,7 +309,7 @@ def load_run(path: Path | str) -> tuple[Entry, Method, Run]:
     run = Run.open(path)
     if not run.complete:
         raise RunError(f"{path} is not complete; continue it with `nearfar resume {path}` first")
-    system, method, _, _ = run_parts(run)
+    system, method, _, _ = run_parts(run, own=True)
     kept = method.kept()
     whole = kept is getattr(method, "encoder", None)
     if not whole and not run.kept_path.is_file():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import tempfile
@@ -82,14 +84,22 @@ class Embeddings:
         return replace(self, array=self.array[chosen], ids=self.ids[chosen], labels=labels)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write to ``path`` (``.parquet`` or ``.npz``); the file appears whole or not at all.
+        """Write to ``path``; the file appears whole or not at all.
+
+        ``.parquet`` and ``.npz`` hold everything; ``.npy`` the vectors alone, for any other program; ``.csv`` a line
+        each with ``id``, ``label`` (where known) and one column per dimension. The last two are not read back.
 
         Raises:
             FileExistsError: ``path`` exists and ``overwrite`` is false.
             ValueError: another suffix.
         """
         path = Path(path)
-        write = {".parquet": self._write_parquet, ".npz": self._write_npz}.get(path.suffix.lower())
+        write = {
+            ".parquet": self._write_parquet,
+            ".npz": self._write_npz,
+            ".npy": lambda file: np.save(file, self.array),
+            ".csv": self._write_csv,
+        }.get(path.suffix.lower())
         if write is None:
             raise _unknown_suffix(path)
         if path.exists() and not overwrite:
@@ -97,6 +107,16 @@ class Embeddings:
         with appearing(path, overwrite) as file:
             write(file)
         return path
+
+    def _write_csv(self, file: IO[bytes]) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        label = [] if self.labels is None else ["label"]
+        writer.writerow(["id", *label, *range(self.array.shape[1])])
+        for row in range(len(self)):
+            named = [] if self.labels is None else [self.labels[row]]
+            writer.writerow([self.ids[row], *named, *self.array[row].tolist()])
+        text.detach()
 
     @classmethod
     def load(cls, path: str | Path) -> Embeddings:
@@ -142,7 +162,9 @@ class Embeddings:
 
 
 def _unknown_suffix(path: Path) -> ValueError:
-    return ValueError(f"embeddings are stored as .parquet or .npz, got {path.name!r}")
+    return ValueError(
+        f"embeddings are stored as .parquet, .npz, .npy or .csv, and read as the first two; got {path.name!r}"
+    )
 
 
 def _read_npz(path: Path) -> dict[str, Any]:

@@ -112,6 +112,10 @@ class NodeGraph(Data):
             self.graph.rows, self.graph.rows_transposed = _compressed(x)
         self.labels = labels
         self.name = name
+        self.notes = (
+            f"{x.shape[1]:,} features, {'each row divided by its sum' if self.normalized else 'as they are'}",
+            f"{edge_index.shape[1]:,} directed edges",
+        )
 
     def __len__(self) -> int:
         return 1

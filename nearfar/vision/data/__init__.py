@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of
+from nearfar.sources.tables import TABLES, labels_of, read_table, suffix_of
 from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
+from nearfar.vision.data.binary import idx, is_idx, is_stl10, npy, stl10
 from nearfar.vision.data.folder import ImageFolder, passed_over
 from nearfar.vision.data.inflated import Inflated
+from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
 from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
 from nearfar.vision.data.shapes import ShapeImages, shape_images
 from nearfar.vision.data.video import TemporalPairs, shape_clips
@@ -35,9 +39,11 @@ SHAPE_SETS = {"shapes": (1, 32), "shape-scenes": (3, 64)}
 
 
 def load(
-    data: str | Path | np.ndarray | Data | None = None,
+    data: Any = None,
     *,
     size: int | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
     verify: bool = False,
@@ -46,18 +52,23 @@ def load(
 
     Args:
         data: a folder of pictures (with class folders or without; with ``train`` and ``test`` or ``val`` folders
-            or without), a CIFAR folder in its published format, an ``.npz`` or ``.parquet`` file, a folder of
-            parquet files, an array, or an embedded name; ``styled-digits`` when nothing is given.
+            or without), a CIFAR, MNIST (idx) or STL-10 folder in its published format, an ``.npz``, ``.npy`` or
+            ``.parquet`` file, a ``.csv``, ``.tsv``, ``.json`` or ``.jsonl`` table of picture files and labels, a folder
+            of parquet files, anything in memory that :func:`nearfar.vision.data.memory.from_memory` takes, or an
+            embedded name; ``styled-digits`` when nothing is given.
         size: side in pixels to which pictures are brought; embedded digits default to 16, shapes and clips to 32 and
             scenes of shapes to 64, folders and parquet files to 96, arrays keep their own.
+        image_column: the column of a table that names the picture files, relative to the table's folder; ``image``,
+            ``file``, ``filename``, ``path`` and others when not given.
+        label_column: the column of labels; ``label``, ``class``, ``target`` or ``category`` when not given.
         strict: stop at the first picture that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
         verify: decode every file of a folder before the start; without, a few kilobytes of each are looked at.
     """
     if isinstance(data, Data):
         return data
-    if isinstance(data, np.ndarray):
-        return ImageArray(data)
+    if data is not None and not isinstance(data, str | Path):
+        return from_memory(data, size)
     if data is None or str(data) in EMBEDDED:
         name = str(data or "styled-digits")
         if name in SHAPE_SETS:
@@ -74,16 +85,51 @@ def load(
     if path.is_dir():
         if any(path.glob("data_batch_[0-9]*")) or ((path / "train").is_file() and (path / "meta").is_file()):
             return cifar(path)
+        if is_idx(path):
+            return idx(path)
+        if is_stl10(path):
+            return stl10(path)
         if parquet_files(path):
             return parquet(path, size or 96, strict=strict, max_bad=max_bad)
         return _folder(path, size or 96, strict=strict, max_bad=max_bad, verify=verify)
     if path.suffix == ".npz":
         return npz(path)
+    if path.suffix == ".npy":
+        return ImageArray(npy(path), name=path.stem)
+    if is_idx(path):
+        return idx(path)
+    if suffix_of(path) in TABLES and path.suffix not in (".parquet", ".pq"):
+        return _table(path, size or 96, image_column, label_column, strict=strict, max_bad=max_bad)
     if path.suffix in (".parquet", ".pq"):
         return parquet(path, size or 96, strict=strict, max_bad=max_bad)
     raise ValueError(
-        f"{path} is no image collection this reads; accepted are a folder of pictures, a CIFAR folder, .npz, .parquet"
+        f"{path} is no image collection this reads; accepted are a folder of pictures, a CIFAR, MNIST or STL-10 "
+        f"folder, .npz, .npy, {', '.join(TABLES)}"
     )
+
+
+def _table(path: Path, size: int, image: str | None, label: str | None, **checks: Any) -> ImageArray:
+    """Pictures that a table names, with labels where it has them."""
+    table = read_table(path)
+    for wanted in (image, label):
+        if wanted is not None and wanted.lower() not in table.columns:
+            raise ValueError(f"{path} has no column {wanted!r}; its columns are {', '.join(table.columns)}")
+    files = table.first(*([image.lower()] if image else FILES))
+    if files is None:
+        raise ValueError(
+            f"{path} has no column of picture files: its columns are {', '.join(table.columns)}; expected one of "
+            f"{', '.join(FILES)}, or --image-column"
+        )
+    pictures, reasons = from_files(path.parent, files, size)
+    kept = table.without(lambda row: reasons[row])
+    skipped = Skipped(len(kept.places) + len(kept.bad), kind="rows", **checks)
+    if not pictures:
+        raise ValueError(f"{path} names no readable picture; {': '.join(kept.bad[0])}")
+    skipped.set_aside(kept.bad, str(path))
+    labels = labels_of(kept.first(*([label.lower()] if label else LABELS)))
+    data = ImageArray(np.stack(pictures), labels, name=path.stem)
+    data.skipped = skipped
+    return data
 
 
 def _folder(path: Path, size: int, **checks: Any) -> Data:

@@ -1,0 +1,123 @@
+"""Pictures that a program already holds: tensors, lists, tables of columns, data sets of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from nearfar.vision.data.arrays import ImageArray
+from nearfar.vision.data.decode import PictureError, quiet, square, to_rgb, to_square
+
+__all__ = ["FILES", "IMAGES", "LABELS", "from_files", "from_memory"]
+
+IMAGES = ("image", "images", "picture", "img", "pixels", "x")
+FILES = ("file", "filename", "file_name", "path", "filepath", "image_path", "image", "images", "img")
+LABELS = ("label", "labels", "class", "target", "category", "y")
+
+
+def from_memory(data: Any, size: int | None) -> ImageArray:
+    """Pictures and, where they come along, labels.
+
+    Taken are an array or a tensor (:class:`ImageArray` says of which shapes and values), a PIL picture, a list of
+    pictures, arrays, tensors or paths, a pair ``(pictures, labels)``, a mapping or data frame with a column of
+    pictures or paths, and a data set with ``len`` and items ``picture`` or ``(picture, label)``. Pictures of several
+    sizes, PIL pictures and files become central squares of ``size`` (96 when not given), in the order given; they are
+    held in memory.
+
+    Raises:
+        TypeError: something else. ValueError: pictures that cannot be read, or labels of another number.
+    """
+    if isinstance(data, np.ndarray | torch.Tensor):
+        return ImageArray(_array(data))
+    if isinstance(data, Image.Image):
+        return ImageArray(_stacked([data], size))
+    if isinstance(data, Mapping) or hasattr(data, "columns"):
+        return _from_columns({str(name).lower(): data[name] for name in data}, size)
+    if isinstance(data, tuple) and len(data) == 2 and _many(data[0]) and (data[1] is None or _many(data[1])):
+        pictures = from_memory(data[0], size)
+        return ImageArray(pictures.images, None if data[1] is None else _array(data[1]))
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return ImageArray(_stacked(data, size))
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        items = [data[i] for i in range(len(data))]
+        labelled = bool(items) and all(isinstance(item, tuple | list) and len(item) == 2 for item in items)
+        pictures_of = [item[0] if isinstance(item, tuple | list) else item for item in items]
+        labels = np.array([np.asarray(item[1]).item() for item in items]) if labelled else None
+        return ImageArray(_stacked(pictures_of, size), labels)
+    raise TypeError(
+        f"images are an array, a tensor, a list of pictures, arrays or paths, a pair (images, labels), a table with a "
+        f"column of images, a data set, or a path; got {type(data).__name__}"
+    )
+
+
+def from_files(root: Path, names: Sequence[str], size: int) -> tuple[list[np.ndarray], list[str]]:
+    """The pictures of files, and a reason for each that is none, in order; empty where it is one."""
+    pictures, reasons = [], []
+    with quiet():
+        for name in names:
+            try:
+                pictures.append(square(root / name, size))
+                reasons.append("")
+            except (PictureError, TypeError) as error:
+                reasons.append(f"{name}: {error}")
+    return pictures, reasons
+
+
+def _from_columns(columns: Mapping[str, Any], size: int | None) -> ImageArray:
+    name = next((n for n in (*IMAGES, *FILES) if n in columns), None)
+    if name is None:
+        raise ValueError(
+            f"the table has no column of images: its columns are {', '.join(columns)}; expected one of "
+            f"{', '.join(dict.fromkeys((*IMAGES, *FILES)))}"
+        )
+    label = next((n for n in LABELS if n in columns), None)
+    pictures = columns[name]
+    found = from_memory(
+        pictures if isinstance(pictures, np.ndarray | torch.Tensor) and pictures.ndim > 1 else [*pictures], size
+    )
+    return ImageArray(found.images, None if label is None else np.asarray([*columns[label]]))
+
+
+def _many(value: Any) -> bool:
+    return (
+        isinstance(value, list | np.ndarray | torch.Tensor)
+        and len(np.shape(value) if not isinstance(value, list) else [1]) > 0
+    )
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+    return np.asarray(value)
+
+
+def _stacked(pictures: Sequence[Any], size: int | None) -> np.ndarray:
+    """Pictures of any kinds as one array: as they are where they are arrays of one shape, else as squares."""
+    if not len(pictures):
+        raise ValueError("the list holds no images")
+    if all(isinstance(each, np.ndarray | torch.Tensor) for each in pictures):
+        arrays = [_array(each) for each in pictures]
+        if len({each.shape for each in arrays}) == 1 and size is None:
+            return np.stack(arrays)
+    return np.stack([_square(each, size or 96, position) for position, each in enumerate(pictures)])
+
+
+def _square(picture: Any, size: int, position: int) -> np.ndarray:
+    try:
+        if isinstance(picture, str | Path):
+            return square(picture, size)
+        if isinstance(picture, Image.Image):
+            return to_square(to_rgb(picture), size)
+        if isinstance(picture, np.ndarray | torch.Tensor):
+            return to_square(ImageArray(_array(picture)[None]).images[0], size)
+    except PictureError as error:
+        raise ValueError(f"image {position} ({picture}) cannot be read: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"image {position}: {error}") from error
+    raise TypeError(f"image {position} is a {type(picture).__name__}; expected a picture, an array, a tensor or a path")
