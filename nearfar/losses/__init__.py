@@ -18,6 +18,7 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.dense`, maps: cells, pixels, patches, regions;
 :mod:`nearfar.losses.reconstruction`, what is hidden, predicted;
 :mod:`nearfar.losses.decoding`, scores of the next word from several looks at it;
+:mod:`nearfar.losses.preference`, policies from comparisons, by log-probabilities of sequences;
 :mod:`nearfar.losses.graphs`, whole graphs, neighbours and clusters of nodes;
 :mod:`nearfar.losses.recommendation`, users and items;
 :mod:`nearfar.losses.anomaly`, what is normal, so that what is not stands out;
@@ -33,6 +34,7 @@ from nearfar.losses import (
     decoding,
     dense,
     graphs,
+    preference,
     recommendation,
     reconstruction,
     sequences,
@@ -45,6 +47,7 @@ from nearfar.losses.control import *  # noqa: F403
 from nearfar.losses.decoding import *  # noqa: F403
 from nearfar.losses.dense import *  # noqa: F403
 from nearfar.losses.graphs import *  # noqa: F403
+from nearfar.losses.preference import *  # noqa: F403
 from nearfar.losses.recommendation import *  # noqa: F403
 from nearfar.losses.reconstruction import *  # noqa: F403
 from nearfar.losses.sequences import *  # noqa: F403
@@ -61,3 +64,4 @@ __all__ += reconstruction.__all__
 __all__ += decoding.__all__
 __all__ += anomaly.__all__
 __all__ += sequences.__all__
+__all__ += preference.__all__

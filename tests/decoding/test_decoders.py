@@ -14,12 +14,12 @@ from nearfar.catalogue import find
 from nearfar.cli import main
 from nearfar.decoding.data import Prompts, load
 from nearfar.decoding.data.facts import facts, questions
-from nearfar.decoding.data.making import Made, made_model
 from nearfar.decoding.engine import Look, Streams
 from nearfar.decoding.engine.beams import contrastive_beams
 from nearfar.decoding.method import Decoder, Writing
 from nearfar.decoding.methods import CAD, AdaCAD, ContrastiveDecoding, DoLa
 from nearfar.encoders.causal import causal_model, word_tokenizer
+from nearfar.encoders.taught import Made, made_model
 from nearfar.losses import adacad_weight, contrast_logits, contrastive_beam_step, contrastive_decoding
 from tests.decoding.small import WORDS, branch, llama, rows, slow
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from nearfar.decoding.data import arithmetic, facts, rare, scenes
-from nearfar.decoding.data.making import Lessons, Made, Teaching, llama_config, made_model, teach
 from nearfar.decoding.data.prompts import Prompts
 from nearfar.decoding.pictures import pixels, seen, small_llava
 from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
+from nearfar.encoders.taught import Lessons, Made, Teaching, llama_config, made_model, teach
 
 PREFIX = "made:"
 """Begins the name of a made model: ``made:facts``, or ``made:facts/3`` for the world of seed 3."""
