@@ -26,7 +26,8 @@ class Representation(TransformerMixin, BaseEstimator):
     Args:
         method: slug of a method (``nearfar list``).
         arguments: the method's constructor arguments; see ``nearfar train <method> --help``.
-        preset: ``paper`` starts from the paper's defaults, ``laptop`` from those for minutes on a CPU.
+        preset: ``paper`` starts from the paper's defaults, ``laptop`` from those for minutes on a processor, ``auto``
+            takes the one that fits the device.
         steps, epochs, batch_size, seed: see :class:`nearfar.training.Training`; ``None`` keeps the preset's.
         progress: show progress on standard error.
 
@@ -41,7 +42,7 @@ class Representation(TransformerMixin, BaseEstimator):
         method: str = "relic",
         *,
         arguments: dict[str, Any] | None = None,
-        preset: str = "paper",
+        preset: str = "auto",
         steps: int | None = None,
         epochs: float | None = None,
         batch_size: int | None = None,
@@ -62,10 +63,8 @@ class Representation(TransformerMixin, BaseEstimator):
 
         Labels are ignored, as they are by every unsupervised transformer.
         """
-        if self.preset not in ("paper", "laptop"):
-            raise ValueError(f"preset must be 'paper' or 'laptop', got {self.preset!r}")
         system = find(self.method)
-        base = workflow.laptop_settings(system) if self.preset == "laptop" else ({}, {})
+        base = workflow.preset_settings(system, self.preset)
         arguments = {**base[0], **(self.arguments or {})}
         settings = {**base[1], "seed": self.seed}
         if self.epochs is not None or self.steps is not None:

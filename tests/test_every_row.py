@@ -16,7 +16,7 @@ from nearfar.cli import main
 from nearfar.sources.data import in_order
 from nearfar.sources.interaction import Interaction
 from nearfar.system import VERBS, CannotError, Entry
-from nearfar.training import Method, embed
+from nearfar.training import Method, Training, embed
 
 STEPS = 2
 
@@ -39,6 +39,12 @@ def test_a_row_is_whole(entry: Entry) -> None:
     for verb in entry.verbs:
         assert callable(getattr(cls, VERBS[verb])), f"{entry.slug} says that it {verb} and has no {VERBS[verb]}"
     assert issubclass(cls, Method) is entry.trains
+
+
+@pytest.mark.parametrize("entry", METHODS, ids=lambda e: e.slug)
+def test_a_method_states_its_papers_length(entry: Entry) -> None:
+    assert ("epochs" in entry.paper_training) != ("steps" in entry.paper_training)
+    Training(**entry.paper_training)
 
 
 def test_slugs_are_unique() -> None:

@@ -19,6 +19,9 @@ from nearfar.runs.configure import alternatives, hints, parameters, revive
 from nearfar.system import Entry, UsageError
 from nearfar.training import Training
 
+SMALL_SIDE = 64
+"""Side of users' pictures on a processor, in pixels."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,10 +63,28 @@ class Flags:
         return {flag for action in self.parser._actions for flag in action.option_strings if flag.startswith("--")}
 
     def use(self, preset: str) -> None:
-        """Replace the paper's defaults: ``laptop`` by those for the embedded data on a processor, ``tiny`` by the
-        smallest training there is, which shows that everything works and teaches nothing."""
+        """Choose the defaults.
+
+        ``paper``: the paper's own, its length and batch too. ``laptop``: those for the embedded data on a processor.
+        ``tiny``: the smallest training there is, which shows that everything works and teaches nothing. ``auto``: the
+        paper's on a GPU, else the laptop's, with pictures of a side that a processor bears.
+        """
+        if preset == "auto":
+            import torch
+
+            preset = "paper" if torch.cuda.is_available() else preset
+        if preset == "paper":
+            self.parser.set_defaults(dict(self.system.paper_training))
+        if preset == "auto":
+            flags = {flag.removeprefix("--") for flag in self.known_flags()}
+            small = {"size": SMALL_SIDE} if {"size", "max_bad"} <= flags else {}
+            self.parser.set_defaults({**self.system.laptop, **small})
         if preset in ("laptop", "tiny"):
             self.parser.set_defaults({**self.system.laptop, **(self.system.tiny if preset == "tiny" else {})})
+
+    def given(self, words: list[str]) -> set[str]:
+        """The settings that a command line names."""
+        return {_underscored(word).partition("=")[0][2:] for word in words if word.startswith("--")}
 
     def parse(self, words: list[str]) -> Settings:
         words = [_underscored(word) for word in words]
@@ -74,6 +95,11 @@ class Flags:
             raise UsageError(_reason(error)) from error
         types_of = hints(self.cls)
         arguments = {n: revive(found.pop(n), types_of.get(n), n) for n in self.names}
+        given = self.given(words)
+        if "steps" in given and "epochs" not in given:  # what the command says takes the place of a preset's length
+            found["epochs"] = None
+        elif "epochs" in given and "steps" not in given:
+            found["steps"] = None
         training = {f.name: found.pop(f.name) for f in dataclasses.fields(Training) if f.name in found}
         options = {n: found.pop(n) for n in self.options if n in found}
         return Settings(arguments, Training(**training), {k: v for k, v in options.items() if v is not None}, found)

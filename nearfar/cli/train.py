@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from nearfar.catalogue import METHODS, find
-from nearfar.system import UsageError
+from nearfar.system import Entry, UsageError
 
 USAGE = """usage: nearfar train <method> [--data PATH] [--out DIR] [--seed N] [--steps N] [settings]
        nearfar train --config runs/x/config.yaml [--data PATH] [--out DIR]
@@ -25,7 +25,7 @@ from the paper's defaults. `nearfar train <method> --help` shows every setting o
 methods: """
 
 
-PRESETS = ["paper", "laptop", "tiny"]
+PRESETS = ["auto", "paper", "laptop", "tiny"]
 
 
 def train(argv: list[str]) -> int:
@@ -49,19 +49,45 @@ def train(argv: list[str]) -> int:
     parser = flags.parser
     parser.add_argument("--data", type=str, help="where the data is; an embedded set when not given")
     parser.add_argument("--out", type=str, help="folder of the run; runs/<method> when not given")
-    parser.add_argument("--preset", choices=PRESETS, help="which defaults; laptop without --data")
+    parser.add_argument("--preset", choices=PRESETS, help="which defaults; auto with --data, laptop without")
+    parser.add_argument("--budget", type=str, help="how long to train, such as 10m or 2h; for --preset auto")
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
-    flags.use(_preset(argv[1:]))
+    preset = _preset(argv[1:])
+    flags.use(preset)
     settings = flags.parse(argv[1:])
-    return _run(
-        system.slug,
-        data=settings.rest["data"],
-        out=settings.rest["out"],
-        as_json=settings.rest["json"],
-        arguments=settings.arguments,
-        training=settings.training,
-        data_options=settings.data_options,
+    chosen = {
+        "data": settings.rest["data"],
+        "arguments": settings.arguments,
+        "training": settings.training,
+        "data_options": settings.data_options,
+    }
+    if preset == "auto":
+        chosen = _decided(system, settings.rest["budget"], flags.given(argv[1:]), chosen)
+    elif settings.rest["budget"]:
+        raise UsageError("--budget is for --preset auto; the other presets say how long they train")
+    return _run(system.slug, out=settings.rest["out"], as_json=settings.rest["json"], **chosen)
+
+
+def _decided(system: Entry, budget: str | None, given: set[str], chosen: dict[str, Any]) -> dict[str, Any]:
+    """The settings with their length, decided from the machine, the data and a budget of time."""
+    from nearfar import workflow
+    from nearfar.workflow import auto
+
+    if not {"steps", "epochs"} & given and not (auto.has_accelerator() and budget is None):
+        chosen["training"] = replace(chosen["training"], steps=None, epochs=None)
+    source = system.data if chosen["data"] is None else chosen["data"]
+    collection = workflow.load_data(system.field, source, **chosen["data_options"])
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return chosen  # several processes would time each other
+    found = auto.decide(
+        system,
+        collection,
+        chosen["arguments"],
+        chosen["training"],
+        budget=None if budget is None else auto.seconds_of(budget),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
     )
+    return {**chosen, "training": found.training, "collection": collection}
 
 
 def _preset(words: list[str]) -> str:
@@ -69,7 +95,7 @@ def _preset(words: list[str]) -> str:
     light.add_argument("--data")
     light.add_argument("--preset")
     found, _ = light.parse_known_args(words)
-    return found.preset or ("paper" if found.data else "laptop")
+    return found.preset or ("auto" if found.data else "laptop")
 
 
 def _run(slug: str, *, out: str | None, as_json: bool, **settings: Any) -> int:

@@ -39,6 +39,7 @@ def train(
     arguments: Mapping[str, Any] | None = None,
     training: Training | None = None,
     data_options: Mapping[str, Any] | None = None,
+    collection: Any = None,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> tuple[Method, Run | None]:
@@ -52,13 +53,14 @@ def train(
         arguments: the method's constructor arguments; the paper's defaults otherwise.
         training: length, batch size, seed and the like.
         data_options: further arguments of the field's loader.
+        collection: what ``data`` and its options give, where it was loaded already.
         say: is given a few lines of what was found in the data, before training; a run's ``data.txt`` has them too.
     """
     system = trainable(slug)
     training = training or Training()
     options = dict(data_options or {})
     data = system.data if data is None else data
-    collection = load_data(system.field, data, **options)
+    collection = load_data(system.field, data, **options) if collection is None else collection
     check_learnable(collection)
     if say is not None and first_process():
         for line in describe(collection):

@@ -57,6 +57,22 @@ def _kind(batch: type) -> str:
     return f"{first[0].lower()}{first[1:]} ({batch.__name__})"
 
 
+def preset_settings(entry: Entry, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A preset as (constructor arguments, training settings): the paper's defaults and length, or the laptop's, or
+    (``auto``) the paper's on a GPU and the laptop's elsewhere.
+
+    Raises:
+        ValueError: another preset.
+    """
+    if preset == "auto":
+        preset = "paper" if torch.cuda.is_available() else "laptop"
+    if preset == "paper":
+        return {}, dict(entry.paper_training)
+    if preset in ("laptop", "tiny"):
+        return laptop_settings(entry, tiny=preset == "tiny")
+    raise ValueError(f"preset must be 'auto', 'paper', 'laptop' or 'tiny', got {preset!r}")
+
+
 def laptop_settings(entry: Entry, *, tiny: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """The laptop preset as (constructor arguments, training settings); nested names become their dataclasses.
 

@@ -16,6 +16,7 @@ ENTRIES = (
             head="2-layer MLP with ELU",
             loss="node InfoNCE with negatives within and between views",
         ),
+        paper_training={"steps": 200, "batch_size": 256},
         laptop={"steps": 200, "optimization.lr": 2e-3},
         tiny={"nodes": 200},
     ),

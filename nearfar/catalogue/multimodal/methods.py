@@ -17,6 +17,7 @@ ENTRIES = (
             loss="symmetric InfoNCE with a learned temperature",
             update="temperature kept at 0.01 or above",
         ),
+        paper_training={"epochs": 32, "batch_size": 32768},
         laptop={
             "image_encoder": "small-conv",
             "text_encoder": "tiny-bert",

@@ -16,6 +16,7 @@ ENTRIES = (
             head="Linear and Tanh",
             loss="InfoNCE, one direction, with hard negatives",
         ),
+        paper_training={"epochs": 1, "batch_size": 64},
         laptop={
             "encoder": "tiny-bert",
             "pooling": "avg",

@@ -18,6 +18,7 @@ ENTRIES = (
             loss="InfoNCE, one direction",
             update="momentum encoder, first-in first-out queue, shuffled batch norm",
         ),
+        paper_training={"epochs": 200, "batch_size": 256},
         laptop={
             **SMALL,
             "projection_dim": 64,
@@ -42,6 +43,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="NT-Xent",
         ),
+        paper_training={"epochs": 300, "batch_size": 4096},
         laptop={
             **SMALL,
             "encoder": "vit-mini",

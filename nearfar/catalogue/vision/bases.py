@@ -26,6 +26,7 @@ ENTRIES = (
             loss="negative cosine with a stop-gradient, both directions",
             update="gradients only; the predictor's rate stays constant",
         ),
+        paper_training={"epochs": 100, "batch_size": 512},
         laptop={
             **SMALL,
             "projection_dim": 256,
@@ -47,6 +48,7 @@ ENTRIES = (
             head="3-layer MLP, wider than the representation",
             loss="squared distance of the cross-correlation from the identity",
         ),
+        paper_training={"epochs": 1000, "batch_size": 2048},
         laptop={
             **SMALL,
             "hidden": 256,
@@ -69,6 +71,7 @@ ENTRIES = (
             head="3-layer MLP, wider than the representation",
             loss="squared difference, hinge on standard deviations, squared covariances",
         ),
+        paper_training={"epochs": 1000, "batch_size": 2048},
         laptop={**SMALL, "hidden": 256, "projection_dim": 256, "views": "gentle"},
     ),
     Entry(
@@ -85,6 +88,7 @@ ENTRIES = (
             loss="cross-entropy with balanced codes of another view",
             update="prototypes kept on the sphere; codes by Sinkhorn's algorithm, optionally with a queue",
         ),
+        paper_training={"epochs": 800, "batch_size": 4096},
         laptop={
             **SMALL,
             "hidden": 256,
@@ -113,6 +117,7 @@ ENTRIES = (
             loss="2 - 2 cos, both directions",
             update="predictor set from the eigenvectors of the projections' correlation; target network",
         ),
+        paper_training={"epochs": 100, "batch_size": 128},
         laptop={
             **SMALL,
             "hidden": 256,
@@ -136,6 +141,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="cross-correlation against the identity, and of mixtures against the interpolation",
         ),
+        paper_training={"epochs": 1000, "batch_size": 256},
         laptop={**SMALL, "hidden": 256, "projection_dim": 256, "lambd": 1 / 256, "views": "gentle"},
     ),
     Entry(
@@ -151,6 +157,7 @@ ENTRIES = (
             head="UNet decoder on maps of four resolutions",
             loss="squared error of the hidden cells' normalised pixels",
         ),
+        paper_training={"epochs": 1600, "batch_size": 4096},
         laptop={**SMALL, "decoder_width": 64, "flip": 0.0, "batch_size": 64, "steps": 300},
         data="large-digits",
         tiny={"decoder_width": 16, "size": 32},
@@ -169,6 +176,7 @@ ENTRIES = (
             loss="divergence of the predicted bag of words from the teacher's",
             update="momentum teacher; vocabulary as a queue of its local features",
         ),
+        paper_training={"epochs": 200, "batch_size": 256},
         laptop={
             **SMALL,
             "words": 512,

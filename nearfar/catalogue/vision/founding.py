@@ -28,6 +28,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="NT-Xent",
         ),
+        paper_training={"epochs": 1000, "batch_size": 4096},
         laptop={
             **SMALL,
             "projection_hidden": 256,
@@ -51,6 +52,7 @@ ENTRIES = (
             loss="InfoNCE, one direction",
             update="momentum encoder, first-in first-out queue, shuffled batch norm",
         ),
+        paper_training={"epochs": 200, "batch_size": 256},
         laptop={
             **SMALL,
             "projection_dim": 64,
@@ -76,6 +78,7 @@ ENTRIES = (
             loss="InfoNCE in both directions, times 2 tau",
             update="momentum encoder rising to 1",
         ),
+        paper_training={"epochs": 300, "batch_size": 4096},
         laptop={**SMALL, "hidden": 256, "projection_dim": 64, "temperature": 0.2, "views": "gentle"},
         tiny={"hidden": 32},
     ),
@@ -93,6 +96,7 @@ ENTRIES = (
             loss="2 - 2 cos, both directions",
             update="target network with momentum rising to 1",
         ),
+        paper_training={"epochs": 1000, "batch_size": 4096},
         laptop={
             **SMALL,
             "hidden": 256,
@@ -119,6 +123,7 @@ ENTRIES = (
             loss="InfoNCE both ways + alpha KL between the two proxy predictions",
             update="target network with momentum rising to 1",
         ),
+        paper_training={"epochs": 1000, "batch_size": 4096},
         laptop={
             **SMALL,
             "hidden": 256,

@@ -26,6 +26,7 @@ ENTRIES = (
             head="a smaller transformer on all patches",
             loss="squared error of the hidden patches' normalised pixels",
         ),
+        paper_training={"epochs": 800, "batch_size": 4096},
         laptop={**MASKED, **DECODER},
         data="shapes",
         tiny={"size": 16},
@@ -43,6 +44,7 @@ ENTRIES = (
             head="MAE's decoder; a query for each region and a decoder that answers it",
             loss="squared error of hidden pixels + cross-entropy of the regions' maps there",
         ),
+        paper_training={"epochs": 800, "batch_size": 4096},
         laptop={
             **MASKED,
             **DECODER,
@@ -71,6 +73,7 @@ ENTRIES = (
             loss="squared distance of the hidden patches' latents",
             update="teacher with momentum rising to 1",
         ),
+        paper_training={"epochs": 300, "batch_size": 2048},
         laptop={
             **MASKED,
             "predictor_width": 96,

@@ -20,6 +20,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="geometric or arithmetic mean over views, or against the mean of the other views",
         ),
+        paper_training={"epochs": 128, "batch_size": 256},
         laptop={**CONTRAST, "view_count": 4, "batch_size": 64},
     ),
     Entry(
@@ -35,6 +36,7 @@ ENTRIES = (
             head="2-layer MLP without norm",
             loss="squared distances of positives minus those of negatives, weighted by softmaxes of themselves",
         ),
+        paper_training={"epochs": 200, "batch_size": 256},
         laptop={
             **SMALL,
             "projection_hidden": 256,
@@ -57,6 +59,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="NT-Xent + squared differences of the groups' inner products",
         ),
+        paper_training={"epochs": 400, "batch_size": 256},
         laptop={**CONTRAST},
     ),
     Entry(
@@ -73,6 +76,7 @@ ENTRIES = (
             loss="von Mises-Fisher reconstruction minus a kernel estimate of the entropy",
             update="target network with momentum rising to 1",
         ),
+        paper_training={"epochs": 1000, "batch_size": 4096},
         laptop={
             **SMALL,
             "hidden": 256,
@@ -95,6 +99,7 @@ ENTRIES = (
             head="three 2-layer MLPs, and one that scores pairs",
             loss="positive against the hardest negative, each over its own temperature, and a price of temperatures",
         ),
+        paper_training={"epochs": 800, "batch_size": 512},
         laptop={
             **SMALL,
             "projection_hidden": 256,
@@ -120,6 +125,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="NT-Xent",
         ),
+        paper_training={"steps": 100000, "batch_size": 256},
         laptop=CONTRAST,
         data="inflated-digits",
     ),
@@ -136,6 +142,7 @@ ENTRIES = (
             head="2-layer MLP, and a linear layer for the place",
             loss="supervised contrast with the image as label + cross-entropy of the place",
         ),
+        paper_training={"epochs": 200, "batch_size": 256},
         laptop={
             **SMALL,
             "projection_dim": 64,
@@ -158,6 +165,7 @@ ENTRIES = (
             head="2-layer MLP with batch norm",
             loss="NT-Xent",
         ),
+        paper_training={"epochs": 1000, "batch_size": 256},
         laptop=CONTRAST,
     ),
 )
