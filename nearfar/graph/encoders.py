@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from nearfar.graph.extra import torch_geometric
 from nearfar.graph.layers import GraphConvolution, OneSlope, adjacency_of
 
 
@@ -50,6 +52,68 @@ class GCNEncoder(nn.Module):
         for layer in others:
             x = self.act(layer(x, adjacency))
         return x
+
+
+class GATEncoder(nn.Module):
+    """Two graph attention layers of one head (arXiv 1710.10903), an activation after each.
+
+    Args:
+        in_features: number of node features.
+        hidden: width of both layers.
+
+    Shape: a graph with ``x`` (N, in_features) and ``edge_index`` (2, E) to (N, hidden).
+    """
+
+    def __init__(self, in_features: int, hidden: int = 128) -> None:
+        super().__init__()
+        conv = torch_geometric().nn.GATConv
+        self.layers = nn.ModuleList([conv(in_features, hidden), conv(hidden, hidden)])
+        self.out_features = hidden
+
+    def forward(self, graph: Any) -> Tensor:
+        columns = getattr(graph, "columns", None)
+        x = graph.x if columns is None or getattr(graph, "rows", None) is None else graph.x * columns
+        for layer in self.layers:
+            x = layer(x, graph.edge_index).relu()
+        return x
+
+
+class GINEncoder(nn.Module):
+    """Graph isomorphism layers whose sums over each graph are its embedding (Xu et al., 2019; GraphCL's encoder).
+
+    A layer is ``BatchNorm(ReLU(MLP(h_i + sum of the neighbours)))`` with an MLP of two linear maps; the embedding joins
+    the sums of all layers.
+
+    Args:
+        in_features: number of node features.
+        hidden: width of every layer.
+        layers: at least 1.
+
+    Shape: :class:`nearfar.graph.data.WholeGraphs` of B graphs to (B, layers * hidden).
+    """
+
+    def __init__(self, in_features: int, hidden: int = 32, *, layers: int = 3) -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, got {layers}")
+        widths = [in_features, *[hidden] * layers]
+        self.maps = nn.ModuleList(
+            nn.Sequential(nn.Linear(a, hidden), nn.ReLU(), nn.Linear(hidden, hidden)) for a in widths[:-1]
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(hidden) for _ in range(layers))
+        self.out_features = layers * hidden
+
+    def nodes(self, graphs: Any) -> Tensor:
+        """All layers of every node, joined."""
+        neighbours = adjacency_of(graphs, normalize=False)
+        x, found = graphs.x, []
+        for mapped, norm in zip(self.maps, self.norms, strict=True):
+            x = norm(mapped(x + neighbours @ x).relu())
+            found.append(x)
+        return torch.cat(found, 1)
+
+    def forward(self, graphs: Any) -> Tensor:
+        return graphs.total(self.nodes(graphs))
 
 
 class NormalizedGCN(nn.Module):

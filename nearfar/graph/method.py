@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from nearfar.graph.data.kinds import OneGraph
 from nearfar.graph.views import corrupt
 from nearfar.training import Method, Optimization
 
@@ -15,6 +16,7 @@ class GraphMethod(Method):
         corruptions: for each view the share of directed edges that is dropped and of feature columns that is masked.
     """
 
+    takes: ClassVar[type | None] = OneGraph
     corruptions: tuple[tuple[float, float], ...] = ()
 
     def __init__(self, optimization: Optimization) -> None:

@@ -61,7 +61,7 @@ def test_sources_and_wrong_graphs(tmp_path: Path) -> None:
     found = load(tmp_path / "g.npz")
     assert isinstance(found, NodeGraph)
     assert found.graph.edge_index.shape == (2, 6)
-    assert found.facts == {"in_features": 4}
+    assert found.facts == {"in_features": 4, "size": 4, "clusters": 4}
     bad = x.copy()
     bad[2, 1] = np.nan
     with pytest.raises(ValueError, match="1 nodes are NaN or infinite, the first is node 2"):

@@ -133,6 +133,10 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
 
 # What no case above can prove: the loss is none of the embeddings of a batch, or has no gradient.
 WITHOUT_A_CASE = {
+    "neighbour_contrast": "is of all nodes of one graph, which every rank holds whole",
+    "student_assignments": "is a prediction for each row by itself; cluster_divergence is the loss",
+    "cluster_divergence": "compares each row with its own target; nothing of others enters",
+    "sharpened": "makes targets without gradient",
     "bpr": "compares two scores of each row; nothing of others enters",
     "full_contrast": "compares the rows of whole tables of parameters, which every rank holds",
     "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",

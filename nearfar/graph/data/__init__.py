@@ -1,4 +1,4 @@
-"""Where graphs come from: npz files and a generated citation graph."""
+"""Where graphs come from: archives, folders in the form of the TU collection, and generated ones."""
 
 from __future__ import annotations
 
@@ -6,16 +6,32 @@ from pathlib import Path
 
 import numpy as np
 
+from nearfar.graph.data.graph_set import GraphSet, from_archive, from_tu, motif_graphs
+from nearfar.graph.data.kinds import LinkedKinds, OneGraph, WholeGraphs
+from nearfar.graph.data.linked import LinkedGraph, from_acm, library
 from nearfar.graph.data.node_graph import NodeGraph
 from nearfar.sources.archives import read_npz
 from nearfar.training import Data
 
-__all__ = ["EMBEDDED", "NodeGraph", "load"]
+__all__ = [
+    "EMBEDDED",
+    "GraphSet",
+    "LinkedGraph",
+    "LinkedKinds",
+    "NodeGraph",
+    "OneGraph",
+    "WholeGraphs",
+    "load",
+]
 
 # Cells of the dense feature matrix that a sparse one may claim: 40 GB.
 MOST_FEATURES = 1e10
 
-EMBEDDED = {"citation": "a generated citation-like graph with noisy word features and seven topics"}
+EMBEDDED = {
+    "citation": "a generated citation-like graph with noisy word features and seven topics",
+    "motifs": "generated graphs of four classes, told by the motifs that hang on random trees",
+    "library": "a generated library of papers that are linked by authors and subjects",
+}
 
 
 def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
@@ -24,17 +40,26 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
     Args:
         data: an ``.npz`` file with ``x`` (N, F), or its sparse rows ``x_data``, ``x_indices``, ``x_indptr`` and
             ``x_shape``; ``edge_index`` (2, E), or ``edges`` that name each undirected edge once; and, where known,
-            ``y`` (N,). Or an embedded name, ``citation`` when nothing is given.
-        nodes: size of the generated graph.
+            ``y`` (N,). Many graphs: an archive with ``node_off``, ``edge_off``, ``edges`` and perhaps ``node_tag`` and
+            ``y``, or a folder in the form of the TU collection. Papers with authors and subjects: an archive in the
+            form of HeCo's. Or an embedded name, ``citation`` when nothing is given.
+        nodes: size of the generated citation graph, of the generated library in papers, and of the generated set in
+            graphs (there at most 240).
     """
     if isinstance(data, Data):
         return data
+    if str(data) == "motifs":
+        return motif_graphs(min(nodes, 240))
+    if str(data) == "library":
+        return library(min(nodes, 500))
     if data is None or str(data) in EMBEDDED:
         from nearfar.graph.data.citation import citation_graph
 
         found = citation_graph(nodes=nodes)
         return NodeGraph(found["x"], found["edge_index"], found["y"], name="citation")
     path = Path(data)
+    if path.is_dir():
+        return from_tu(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no file {path}, and no embedded graph of that name; embedded are {', '.join(EMBEDDED)}"
@@ -43,6 +68,10 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
         raise ValueError(f"{path} is no graph this reads; accepted is .npz with x, edge_index and perhaps y")
     arrays = read_npz(path)
     try:
+        if {"node_off", "edge_off", "edges"} <= set(arrays):
+            return from_archive(arrays, path.stem)
+        if {"edges_pa", "edges_ps", "p_feat_data", "a_feat_data"} <= set(arrays):
+            return from_acm(arrays, path.stem)
         return NodeGraph(_features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem)
     except (ValueError, TypeError) as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

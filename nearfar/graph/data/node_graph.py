@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from nearfar.graph.data.kinds import OneGraph
 from nearfar.graph.extra import torch_geometric
 from nearfar.parts.sparse_product import compressed
 from nearfar.sources.fingerprint import digest_of
@@ -61,6 +62,8 @@ class NodeGraph(Data):
     Raises:
         ValueError: shapes or types that do not fit, node numbers out of range, NaN or infinite features, no nodes.
     """
+
+    gives: type | None = OneGraph
 
     def __init__(
         self,
@@ -129,7 +132,8 @@ class NodeGraph(Data):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return {"in_features": self.graph.num_node_features}
+        known = {} if self.labels is None else {"clusters": len(np.unique(self.labels))}
+        return {"in_features": self.graph.num_node_features, "size": self.graph.num_nodes, **known}
 
     def contents(self) -> Mapping[str, str]:
         parts = {"x": self.graph.x, "edge_index": self.graph.edge_index, "y": self.labels}
