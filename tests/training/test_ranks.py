@@ -137,6 +137,7 @@ WITHOUT_A_CASE = {
     "student_assignments": "is a prediction for each row by itself; cluster_divergence is the loss",
     "cluster_divergence": "compares each row with its own target; nothing of others enters",
     "sharpened": "makes targets without gradient",
+    "information_hinge": "compares the views of each node; nothing of others enters",
     "bpr": "compares two scores of each row; nothing of others enters",
     "full_contrast": "compares the rows of whole tables of parameters, which every rank holds",
     "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",

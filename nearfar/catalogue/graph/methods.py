@@ -92,4 +92,21 @@ ENTRIES = (
         laptop={"steps": 200, "widths": (128, 128, 256)},
         tiny={"steps": 4, "widths": (16,)},
     ),
+    Entry(
+        slug="ariel",
+        name="ARIEL",
+        field="graph",
+        paper="Feng et al., 2022, WWW, arXiv 2202.06491",
+        target="nearfar.graph.methods.ariel:ARIEL",
+        summary="GRACE with a third view whose edges and features an attacker chose to make the contrast hardest.",
+        parts=Parts(
+            views="two corruptions and an attack by projected gradient ascent, of a random part of the graph",
+            encoder="2-layer graph convolution",
+            head="2-layer MLP with ELU",
+            loss="node InfoNCE of all three views, and a hinge on what the views share",
+        ),
+        paper_training={"steps": 300, "batch_size": 1},
+        laptop={"steps": 150, "optimization.lr": 2e-3},
+        tiny={"steps": 2, "hidden": 16, "part": 60},
+    ),
 )

@@ -1,9 +1,10 @@
 """One file per method on graphs."""
 
+from nearfar.graph.methods.ariel import ARIEL
 from nearfar.graph.methods.bgrl import BGRL
 from nearfar.graph.methods.daens import DAENS
 from nearfar.graph.methods.grace import GRACE
 from nearfar.graph.methods.graphcl import GraphCL
 from nearfar.graph.methods.scgc import SCGC
 
-__all__ = ["BGRL", "DAENS", "GRACE", "SCGC", "GraphCL"]
+__all__ = ["ARIEL", "BGRL", "DAENS", "GRACE", "SCGC", "GraphCL"]
