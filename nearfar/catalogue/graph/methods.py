@@ -109,4 +109,23 @@ ENTRIES = (
         laptop={"steps": 150, "optimization.lr": 2e-3},
         tiny={"steps": 2, "hidden": 16, "part": 60},
     ),
+    Entry(
+        slug="meow",
+        name="MEOW and AdaMEOW",
+        field="graph",
+        paper="Yu et al., TKDE, heterogeneous graph contrast with meta-path contexts",
+        target="nearfar.graph.methods.meow:MEOW",
+        summary="Who is connected through other kinds of nodes is contrasted with what lies on the way.",
+        parts=Parts(
+            views="connections by meta-paths, and their contexts, plain and masked",
+            encoder="shared graph convolutions and an attention over views",
+            head="linear map and tanh",
+            loss="InfoNCE with negatives weighted by clusterings or by a network, and contrast with centres",
+            update="k-means of the fine view every epoch",
+        ),
+        paper_training={"steps": 300, "batch_size": 1},
+        laptop={"steps": 60, "optimization.lr": 2e-3, "most": 20, "clusters": (10, 30)},
+        tiny={"steps": 2, "dim": 16, "clusters": (4,)},
+        data="library",
+    ),
 )

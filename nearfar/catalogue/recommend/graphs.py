@@ -41,4 +41,23 @@ ENTRIES = (
         tiny={"epochs": 2},
         commands=(("rank the items for users", "nearfar recommend RUN users.csv -k 20 -o out.parquet"),),
     ),
+    Entry(
+        slug="rearm",
+        name="REARM",
+        field="recommend",
+        paper="Ma et al., 2025, ACM MM, DOI 10.1145/3746027.3755779",
+        target="nearfar.recommend.methods.rearm:REARM",
+        summary="Pictures and texts agree by contrast and keep what each has alone; a meta-network joins them.",
+        parts=Parts(
+            views="two kinds of features of an item, and of a user's choices",
+            encoder="graphs of resemblance and of common choices, attention, linear propagation",
+            head="a meta-network of low rank",
+            loss="Bayesian personalised ranking, contrast between kinds, orthogonality",
+        ),
+        verbs=("ranks",),
+        paper_training={"epochs": 2000, "batch_size": 2048},
+        laptop={"epochs": 40, "batch_size": 1024, "optimization.lr": 5e-3, "layers": 2},
+        tiny={"epochs": 1, "dim": 8},
+        commands=(("rank the items for users", "nearfar recommend RUN users.csv -k 20 -o out.parquet"),),
+    ),
 )

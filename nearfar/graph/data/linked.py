@@ -60,6 +60,8 @@ class LinkedGraph(NodeGraph):
         both = (plain + plain.T).tocoo()
         different = both.row != both.col
         super().__init__(x, np.stack([both.row, both.col])[:, different], y, name=name)
+        self.graph.kinds = tuple(self.links)
+        self.graph.linked = self
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from nearfar.graph.methods.bgrl import BGRL
 from nearfar.graph.methods.daens import DAENS
 from nearfar.graph.methods.grace import GRACE
 from nearfar.graph.methods.graphcl import GraphCL
+from nearfar.graph.methods.meow import MEOW
 from nearfar.graph.methods.scgc import SCGC
 
-__all__ = ["ARIEL", "BGRL", "DAENS", "GRACE", "SCGC", "GraphCL"]
+__all__ = ["ARIEL", "BGRL", "DAENS", "GRACE", "MEOW", "SCGC", "GraphCL"]

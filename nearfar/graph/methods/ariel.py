@@ -15,6 +15,8 @@ from nearfar.graph.views import drop_edges, mask_feature_columns
 from nearfar.losses import grace, information_hinge
 from nearfar.training import Optimization
 
+RELEASED = Attack()
+
 
 class ARIEL(GRACE):
     """Feng et al., 2022, WWW, arXiv 2202.06491.
@@ -56,7 +58,7 @@ class ARIEL(GRACE):
         part: int = 500,
         adversarial: float = 0.5,
         information: float = 0.0,
-        attack: Attack = Attack(),
+        attack: Attack = RELEASED,
         optimization: Optimization = Optimization(
             "adam", lr=5e-4, weight_decay=1e-5, schedule="constant", decay_all=True
         ),

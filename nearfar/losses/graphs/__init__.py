@@ -4,6 +4,8 @@
 whole graphs                   :func:`graph_contrast`
 nodes and their neighbours     :func:`neighbour_contrast`
 views and their original       :func:`information_hinge`
+weighted pairs                 :func:`weighted_contrast`, with :func:`together_weights`
+centres of clusters            :func:`cluster_contrast`, with :func:`concentration`
 soft clusters                  :func:`cluster_divergence` of :func:`student_assignments` from :func:`sharpened` ones
 =============================  ==================================================================
 """
@@ -11,13 +13,18 @@ soft clusters                  :func:`cluster_divergence` of :func:`student_assi
 from nearfar.losses.graphs.clusters import cluster_divergence, sharpened, student_assignments
 from nearfar.losses.graphs.information import information_hinge
 from nearfar.losses.graphs.neighbours import neighbour_contrast
+from nearfar.losses.graphs.weighted import cluster_contrast, concentration, together_weights, weighted_contrast
 from nearfar.losses.graphs.whole import graph_contrast
 
 __all__ = [
+    "cluster_contrast",
     "cluster_divergence",
+    "concentration",
     "graph_contrast",
     "information_hinge",
     "neighbour_contrast",
     "sharpened",
     "student_assignments",
+    "together_weights",
+    "weighted_contrast",
 ]
