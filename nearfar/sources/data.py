@@ -27,12 +27,15 @@ class Data(abc.ABC):
         name: what people call it (shown in reports and stored as provenance).
         labels: one label per embedded row, or ``None``. Training never needs them.
         ids: one identifier per embedded row.
+        divisible: whether one example alone can be learned from, because it has parts that are told apart, as a series
+            has steps.
         gives: the kind of batch that ``training_batch`` returns, where a method may ask for it.
     """
 
     name: str = "data"
     labels: np.ndarray | None = None
     gives: type | None = None
+    divisible: bool = False
 
     @abc.abstractmethod
     def __len__(self) -> int:

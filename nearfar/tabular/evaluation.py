@@ -18,6 +18,7 @@ __all__ = ["evaluate", "scores_of", "separation"]
 def evaluate(method: Any, data: Data, *, seed: int = 0) -> Scores:
     """AUROC, AUPR, F1 and the false positives at 95% recall on the test rows; see :func:`separation`.
 
+    Of several kinds of anomalies also the mean AUROC of each against the normal rows.
     Without labels of both kinds, the mean score alone, which says nothing.
     """
     test = data.splits().get("test", data)
@@ -26,7 +27,15 @@ def evaluate(method: Any, data: Data, *, seed: int = 0) -> Scores:
     anomalous = test.anomalous
     if anomalous is None or anomalous.all() or not anomalous.any():
         return Scores({"mean score": float(found.mean())}, neither=["mean score"])
-    return separation(found, anomalous)
+    scores = separation(found, anomalous)
+    assert test.labels is not None
+    kinds = np.unique(test.labels[anomalous])
+    if len(kinds) > 1:
+        each = [
+            detection(found[k], anomalous[k])["auroc"] for k in (~anomalous | (test.labels == kind) for kind in kinds)
+        ]
+        scores["mean class auroc"] = float(np.mean(each))
+    return scores
 
 
 def scores_of(method: Any, data: Data) -> np.ndarray:

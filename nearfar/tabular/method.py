@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class AnomalyMethod(Method):
         reasons: columns that :meth:`score` names for each row.
     """
 
-    verbs = ("scores",)
+    verbs: ClassVar[tuple[str, ...]] = ("scores",)
     takes = TableBatch
     scaling: Literal["range", "standard"] = "range"
 

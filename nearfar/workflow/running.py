@@ -80,7 +80,7 @@ def check_learnable(data: Any) -> None:
     """Raises:
     ValueError: the data hold one example, or one again and again, so that there is nothing to tell it from.
     """
-    if not isinstance(data, Data) or len(data.ids) == 0:
+    if not isinstance(data, Data) or len(data.ids) == 0 or data.divisible:
         return
     sentences = getattr(data, "sentences", None)
     if len(data.ids) == 1 or (sentences is not None and len(set(sentences)) == 1):

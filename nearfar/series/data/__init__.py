@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,9 @@ __all__ = ["EMBEDDED", "SeriesBatch", "SeriesSet", "WindowBatch", "Windows", "lo
 
 EMBEDDED = {
     "rhythms": "series of four classes that differ in the period of an oscillation, under noise and drift",
+    "states": "series of three channels that pass through four hidden states",
+    "patients": "segments of four channels, of trials of patients of two classes",
+    "seasons": "one series with a season longer than a window, as windows of past and future",
 }
 PAST = 96
 
@@ -28,7 +30,7 @@ def load(
     ahead: int = 0,
     past: int = PAST,
     channels: str = "",
-    count: int = 160,
+    count: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
@@ -37,15 +39,15 @@ def load(
     Args:
         data: a ``.tsv``, ``.txt``, ``.ts`` or ``.arff`` file of the UCR and UEA archives (a ``_TEST`` file beside a
             ``_TRAIN`` file is its test set); a ``.csv``, ``.json``, ``.jsonl`` or ``.parquet`` table, plain or ``.gz``,
-            with a row per step (columns ``time`` or ``date``, perhaps ``id``, ``patient``, ``trial``, ``label``, and
-            the channels) or with a row per series; ``.npy`` of (T,), (N, T) or (N, T, C); ``.npz`` with ``train_x``
-            and perhaps ``train_y``, ``test_x``, ``test_y`` (or ``x``, ``y``); an array; an embedded name, ``rhythms``
-            when nothing is given. Empty cells and NaN are gaps.
+            with a row per step (columns ``time`` or ``date``, perhaps ``id``, ``patient``, ``trial``, ``label``,
+            ``state``, and the channels) or with a row per series; ``.npy`` of (T,), (N, T) or (N, T, C); ``.npz`` with
+            ``train_x`` and perhaps ``train_y``, ``test_x``, ``test_y`` (or ``x``, ``y``); an array; an embedded name,
+            ``rhythms`` when nothing is given. Empty cells and NaN are gaps.
         ahead: for forecasters, the steps that a window is asked to tell; above 0 the one series is cut into windows,
             the first 60% for training, then 20% for validation and 20% for test.
         past: steps that a window sees.
         channels: names of the columns to take, between commas; all when empty.
-        count: number of series that embedded sets generate.
+        count: number of series, or of patients, that embedded sets generate; each has its own.
         strict: stop at the first row that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of rows that may be unusable, in [0, 1]; more stop the run.
     """
@@ -64,7 +66,7 @@ def load(
 
 def _series(data: str | Path | np.ndarray | None, count: int, **options: object) -> Data:
     if data is None or (isinstance(data, str) and data in EMBEDDED):
-        return GENERATORS[str(data or "rhythms")](count)
+        return _generated(str(data or "rhythms"), count)
     if not isinstance(data, str | Path):
         return _array(np.asarray(data), "array")
     path = Path(data)
@@ -132,10 +134,10 @@ def _only(found: SeriesSet, names: list[str]) -> SeriesSet:
     )
 
 
-def _rhythms(count: int) -> SeriesSet:
-    from nearfar.series.data.generated import rhythms
+def _generated(name: str, count: int) -> Data:
+    from nearfar.series.data import generated
 
-    return rhythms(count)
-
-
-GENERATORS: dict[str, Callable[[int], Data]] = {"rhythms": _rhythms}
+    if name == "seasons":
+        return generated.seasons()
+    usual = {"rhythms": 160, "states": 24, "patients": 18}[name]
+    return getattr(generated, name)(count or usual)

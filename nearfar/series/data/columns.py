@@ -22,6 +22,7 @@ SERIES = ("id", "series", "series_id", "unique_id", "item_id", "segment")
 PATIENT = ("patient", "subject")
 TRIAL = ("trial", "recording", "session")
 LABEL = ("label", "labels", "class")
+STATE = ("state", "activity")
 
 
 def read_columns(path: Path, *, strict: bool = False, max_bad: float = 0.1) -> SeriesSet:
@@ -66,7 +67,7 @@ def _wide(table: Table, path: Path, skipped: Skipped) -> SeriesSet:
 
 
 def _long(table: Table, path: Path, skipped: Skipped) -> SeriesSet:
-    special = {_name(table, names) for names in (TIME, SERIES, PATIENT, TRIAL, LABEL)}
+    special = {_name(table, names) for names in (TIME, SERIES, PATIENT, TRIAL, LABEL, STATE)}
     channels = [name for name in table.columns if name not in special]
     if not channels:
         raise ValueError(f"{path} has no columns of numbers: its columns are {', '.join(table.columns)}")
@@ -95,12 +96,14 @@ def _long(table: Table, path: Path, skipped: Skipped) -> SeriesSet:
     if unsorted:
         warnings.warn(f"the rows of {unsorted} series of {path} were not in the order of time; they are now")
     first = [members[0] for members in ordered.values()]
+    state = labels_of(table.first(*STATE))
     return SeriesSet(
         [values[members] for members in ordered.values()],
         labels_of(_chosen(table.first(*LABEL), first)),
         ids=np.array([*ordered]),
         groups=_groups(table, first),
         times=[np.array([time[row] for row in members]) for members in ordered.values()],
+        states=None if state is None else [state[members] for members in ordered.values()],
         channels=channels,
         name=path.stem,
         skipped=skipped,

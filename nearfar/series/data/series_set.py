@@ -56,6 +56,7 @@ class SeriesSet(Data):
         ids: one per series; their numbers otherwise.
         groups: (N, G) whole numbers: patient, trial and the like; -1 where unknown.
         times: of each series the time of every step, or ``None``.
+        states: of each series what was the case at every step, or ``None``.
         channels: names of the C channels.
         name: what to call the collection.
         test: held-out series.
@@ -67,6 +68,7 @@ class SeriesSet(Data):
     """
 
     gives = SeriesBatch
+    divisible = True
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class SeriesSet(Data):
         ids: np.ndarray | None = None,
         groups: np.ndarray | None = None,
         times: Sequence[np.ndarray] | None = None,
+        states: Sequence[np.ndarray] | None = None,
         channels: Sequence[str] = (),
         name: str = "series",
         test: SeriesSet | None = None,
@@ -93,7 +96,9 @@ class SeriesSet(Data):
             raise ValueError(f"{name} has {self.labels.size} labels for {len(self.series)} series")
         self._ids = np.arange(len(self.series)) if ids is None else np.asarray(ids)
         self.groups = np.full((len(self.series), 0), -1) if groups is None else np.asarray(groups, dtype=np.int64)
-        self.times = times
+        self.times, self.states = times, states
+        if states is not None and [*map(len, states)] != [*map(len, self.series)]:
+            raise ValueError(f"the states of {name} must be as many as the steps of each series")
         self.channels = tuple(channels) or tuple(f"channel {i}" for i in range(widths.pop()))
         self.name, self.test = name, test
         self.skipped = skipped or Skipped(len(self.series), kind="series")
