@@ -42,6 +42,8 @@ SHARED_ROOMS = {
     "multimodal": ("nearfar.vision.data", "nearfar.vision.views"),
     # Dense pre-training is vision's random crops with their places kept.
     "segmentation": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
+    # Pictures with labels are vision's pictures with a table beside them, their views vision's.
+    "labels": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }
 """What a field may take of another: never its methods."""
 ABOVE_A_FIELD = {"commands": {"workflow", "cli", "catalogue"}}

@@ -24,7 +24,7 @@ from nearfar.evaluation.geometry.rank import (
     rankme,
 )
 from nearfar.evaluation.geometry.spread import alignment, cka, feature_std, minibatch_cka, tolerance, uniformity
-from nearfar.evaluation.probing.accuracy import mean_class_accuracy, per_class_accuracy, top_k_accuracy
+from nearfar.evaluation.probing.accuracy import mean_class_accuracy, per_class_accuracy, shot_accuracy, top_k_accuracy
 from nearfar.evaluation.probing.calibration import calibration, ece, fit_temperature
 from nearfar.evaluation.probing.finetune import fine_tune, stratified_fraction
 from nearfar.evaluation.probing.knn import knn, knn_predict, nearest_neighbours
@@ -94,6 +94,7 @@ __all__ = [
     "per_class_accuracy",
     "rankme",
     "retrieval",
+    "shot_accuracy",
     "spearman",
     "split_cluster_accuracy",
     "stratified_fraction",

@@ -94,8 +94,10 @@ class Data(abc.ABC):
         rank: int = 0,
         world_size: int = 1,
         order: Callable[[np.random.Generator], np.ndarray] | None = None,
+        accumulate: int = 1,
     ) -> StepSampler:
-        """Which examples each of ``total`` batches holds, on this rank; ``order`` takes the place of :meth:`order`."""
+        """Which examples each of ``total`` batches holds, on this rank; ``order`` takes the place of :meth:`order`.
+        ``accumulate`` batches make a step."""
         return StepSampler(
             len(self), batch_size, total, seed=seed, rank=rank, world_size=world_size, order=order or self.order
         )

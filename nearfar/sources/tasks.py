@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from nearfar.common.randomness import derive_seed
 from nearfar.sources.data import Data, StepSampler
@@ -42,6 +43,8 @@ class Tasks(Data):
         shares = [1.0] * len(tasks) if shares is None else list(shares)
         if len(shares) != len(tasks) or min(shares) < 0 or sum(shares) <= 0:
             raise ValueError(f"shares must be {len(tasks)} numbers of at least 0 with a sum above 0, got {shares}")
+        if names is not None and len(names) != len(tasks):
+            raise ValueError(f"names must be {len(tasks)}, one for each task, got {len(names)}")
         self.tasks = list(tasks)
         self.names = list(names or (f"task {i + 1}" for i in range(len(tasks))))
         self.name = name
@@ -80,17 +83,17 @@ class Tasks(Data):
         }
 
     def batch(self, indices: np.ndarray) -> Any:
-        return self._of_one(indices, "batch")
+        """The examples at ``indices``, of any tasks: evaluation goes through all of them in a row."""
+        task = np.searchsorted(self.offsets, indices, side="right") - 1
+        groups = [np.flatnonzero(task == each) for each in np.unique(task)]
+        parts = [self.tasks[task[rows[0]]].batch(indices[rows] - self.offsets[task[rows[0]]]) for rows in groups]
+        return parts[0] if len(parts) == 1 else _joined(parts, np.argsort(np.concatenate(groups)))
 
     def training_batch(self, indices: np.ndarray) -> Any:
-        return self._of_one(indices, "training_batch")
-
-    def _of_one(self, indices: np.ndarray, function: str) -> Any:
-        task = np.searchsorted(self.offsets, indices, side="right") - 1
-        found = np.unique(task)
+        found = np.unique(np.searchsorted(self.offsets, indices, side="right") - 1)
         if len(found) != 1:
-            raise IndexError("a batch of a stream of tasks holds examples of one task; see Tasks.tasks for the others")
-        return getattr(self.tasks[found[0]], function)(indices - self.offsets[found[0]])
+            raise IndexError("a training batch of a stream of tasks holds examples of one task")
+        return self.tasks[found[0]].training_batch(indices - self.offsets[found[0]])
 
     def readable(self, rows: np.ndarray) -> np.ndarray:
         task = np.searchsorted(self.offsets, rows, side="right") - 1
@@ -100,9 +103,11 @@ class Tasks(Data):
             fine[mine] = self.tasks[each].readable(rows[mine] - self.offsets[each])
         return fine
 
-    def stages(self, total: int) -> list[int]:
-        """The first step of each task in a run of ``total`` steps."""
-        return [round(float(start) * total) for start in np.cumsum([0.0, *self.shares[:-1]])]
+    def stages(self, total: int, accumulate: int = 1) -> list[int]:
+        """The first batch of each task in a run of ``total`` batches, ``accumulate`` of which make a step: no step
+        holds batches of two tasks."""
+        steps = total // accumulate
+        return [accumulate * round(float(start) * steps) for start in np.cumsum([0.0, *self.shares[:-1]])]
 
     def sampler(
         self,
@@ -113,17 +118,21 @@ class Tasks(Data):
         rank: int = 0,
         world_size: int = 1,
         order: Callable[[np.random.Generator], np.ndarray] | None = None,
+        accumulate: int = 1,
     ) -> StepSampler:
-        return _TaskSampler(self, batch_size, total, seed=seed, rank=rank, world_size=world_size)
+        """One sampler a task, in a row. The order is each task's own; ``order``, which is of all, is not used."""
+        starts = self.stages(total, accumulate)
+        return _TaskSampler(self, starts, batch_size, total, seed=seed, rank=rank, world_size=world_size)
 
 
 class _TaskSampler(StepSampler):
     """One sampler a task, in a row; batches are as large as the smallest task allows."""
 
-    def __init__(self, tasks: Tasks, batch_size: int, total: int, *, seed: int, rank: int, world_size: int) -> None:
+    def __init__(
+        self, tasks: Tasks, starts: list[int], batch_size: int, total: int, *, seed: int, rank: int, world_size: int
+    ) -> None:
         smallest = min(len(task) for task in tasks.tasks)
         super().__init__(smallest, batch_size, total, seed=seed, rank=rank, world_size=world_size)
-        starts = tasks.stages(total)
         self.parts = [
             StepSampler(
                 len(task),
@@ -152,3 +161,26 @@ class _TaskSampler(StepSampler):
             part.start = max(self.start - start, 0)
             for indices in part:
                 yield indices + offset
+
+
+def _joined(parts: Sequence[Any], order: np.ndarray) -> Any:
+    """Batches of several tasks as one, its rows in ``order``.
+
+    Raises:
+        IndexError: a kind of batch whose rows cannot be put together.
+    """
+    first = parts[0]
+    if isinstance(first, torch.Tensor):
+        return torch.cat(list(parts))[torch.from_numpy(order)]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)[order]
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(_joined(values, order) for values in zip(*parts, strict=True)))
+    if isinstance(first, dict):
+        return {name: _joined([part[name] for part in parts], order) for name in first}
+    if isinstance(first, list):
+        rows = [row for part in parts for row in part]
+        return [rows[position] for position in order]
+    if all(part == first for part in parts):
+        return first
+    raise IndexError(f"batches of several tasks cannot be put together: they are {type(first).__name__}")

@@ -37,8 +37,9 @@ class Course(L.Callback):
         step, within = divmod(batch_idx, self.accumulate)
         if within == 0:
             if isinstance(self.data, Tasks):
-                for number, first in enumerate(self.data.stages(trainer.max_steps)):
-                    if first == step:
+                stages = self.data.stages(trainer.max_steps * self.accumulate, self.accumulate)
+                for number, first in enumerate(stages):
+                    if first == batch_idx:
                         module.begin_task(number, self.data.tasks[number])
             self._begin_phase(module, step, trainer.max_steps)
         if self.sampler is not None:

@@ -224,6 +224,7 @@ def _loader(
         rank=rank,
         world_size=world,
         order=lambda rng: method.order(data, rng),
+        accumulate=training.accumulate,
     )
     loader = StepLoader(data, sampler, workers=training.workers, pin_memory=torch.cuda.is_available())
     return loader, total, sampler.batch_size

@@ -44,3 +44,32 @@ def top_k_accuracy(scores: Any, labels: Any, k: int = 5) -> float:
     own = values[np.arange(len(y)), y][:, None]
     ahead = (values > own) | ((values == own) & (np.arange(values.shape[1]) < y[:, None]))
     return float(np.mean(ahead.sum(1) < k))
+
+
+def shot_accuracy(
+    labels: Any, predictions: Any, train_counts: Any, *, many: int = 100, few: int = 20
+) -> dict[str, float]:
+    """Accuracy by the rarity of classes: means of :func:`per_class_accuracy` over classes with much or little training.
+
+    Args:
+        labels, predictions: (N,) class numbers in 0..C-1.
+        train_counts: (C,) training examples of each class.
+        many, few: classes with more than ``many`` examples count as many-shot, with fewer than ``few`` as few-shot.
+
+    Returns:
+        ``balanced`` over all classes, and ``many``, ``medium``, ``few`` as far as there are such classes among
+        ``labels``.
+
+    Raises:
+        ValueError: empty, of different lengths, or labels beyond the counts.
+    """
+    counts = np.asarray(train_counts)
+    y = integer_classes(labels, "labels", length=len(labels), num_classes=len(counts))
+    by_class = {int(c): a for c, a in per_class_accuracy(y, predictions).items()}
+    groups = {
+        "many": [a for c, a in by_class.items() if counts[c] > many],
+        "medium": [a for c, a in by_class.items() if few <= counts[c] <= many],
+        "few": [a for c, a in by_class.items() if counts[c] < few],
+    }
+    found = {name: float(np.mean(group)) for name, group in groups.items() if group}
+    return {"balanced": float(np.mean(list(by_class.values()))), **found}

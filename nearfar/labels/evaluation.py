@@ -1,0 +1,160 @@
+"""What is measured on labelled pictures: probes by class, by level and by rarity; over tasks, what is forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nearfar.evaluation import (
+    GEOMETRY,
+    Embeddings,
+    LinearProbe,
+    continual,
+    effective_rank,
+    feature_std,
+    knn,
+    shot_accuracy,
+    uniformity,
+)
+from nearfar.labels.data import LabelledImages
+from nearfar.sources.tasks import Tasks
+from nearfar.system import Scores
+from nearfar.training import Data, Method, embed
+
+TASK_TRAIN, TASK_TEST = 1000, 500
+"""Pictures of each task that its accuracy is measured with, at most."""
+
+
+def split(data: Data, seed: int = 0) -> tuple[Data, dict[str, Data]]:
+    """What probes learn from, and the held-out sets by name: a drawn fifth, ``test``, of labelled data without any."""
+    held_out = dict(data.splits())
+    if held_out or data.labels is None:
+        return data, held_out
+    order = np.random.default_rng(seed).permutation(len(data))
+    cut = max(len(data) // 5, 1)
+    return data.subset(order[cut:]), {"test": data.subset(order[:cut])}
+
+
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
+    """Probes that learn from the labelled pictures, on each held-out set.
+
+    Returns:
+        ``linear <set>``, ``knn <set>`` in [0, 1]; where classes differ in number, the mean over classes of the linear
+        probe's accuracy, ``balanced <set>``, and of those with more than 100, 20 to 100 and fewer than 20 training
+        pictures: ``many <set>``, ``medium <set>``, ``few <set>``; where there is a hierarchy, ``linear level 1 <set>``
+        and so on, without the last. Of a stream of tasks what :func:`evaluate_tasks` gives. And the geometry of the
+        first held-out set: ``effective_rank``, ``uniformity``, ``std``.
+    """
+    if isinstance(data, Tasks):
+        return evaluate_tasks(method, data, seed=seed)
+    train, held_out = split(data, seed)
+    embeddings = embed(method, train)
+    tests = {name: embed(method, part) for name, part in held_out.items()}
+    scores = Scores(neither=GEOMETRY)
+    known = labelled(embeddings, train)
+    if known is not None and len(np.unique(known[1])) > 1:
+        _probe(scores, *known, tests, seed)
+    if isinstance(train, LabelledImages) and "levels" in train.marks:
+        _levels(scores, embeddings, train, tests, held_out, seed)
+    sample = next(iter(tests.values()), embeddings).array[:2048]
+    return scores.add(
+        {
+            "effective_rank": effective_rank(sample),
+            "uniformity": uniformity(sample),
+            "std": feature_std(sample, relative=True),
+        }
+    )
+
+
+def labelled(embeddings: Embeddings, data: Data) -> tuple[np.ndarray, np.ndarray] | None:
+    """Representations and class numbers of the pictures whose label training may see."""
+    if embeddings.labels is None:
+        return None
+    seen = data.seen if isinstance(data, LabelledImages) and len(data) == len(embeddings) else embeddings.labels
+    rows = seen >= 0
+    return (embeddings.array[rows], seen[rows]) if rows.any() else None
+
+
+def _probe(scores: Scores, x: np.ndarray, y: np.ndarray, tests: dict[str, Embeddings], seed: int) -> None:
+    probe = LinearProbe(seed=seed).fit(x, y)
+    counts = np.bincount(y)
+    uneven = counts[counts > 0].max() > 1.5 * counts[counts > 0].min()
+    for name, test in tests.items():
+        if test.labels is None:
+            continue
+        rows = test.labels >= 0
+        found = probe.predict(test.array[rows])
+        scores[f"linear {name}"] = float((found == test.labels[rows]).mean())
+        scores[f"knn {name}"] = float(knn(x, y, test.array[rows], test.labels[rows], k=min(20, len(x))))
+        if uneven:
+            shots = shot_accuracy(test.labels[rows], found, counts)
+            scores |= {f"{shot} {name}": value for shot, value in shots.items()}
+
+
+def _levels(
+    scores: Scores,
+    embeddings: Embeddings,
+    train: LabelledImages,
+    tests: dict[str, Embeddings],
+    held_out: dict[str, Data],
+    seed: int,
+) -> None:
+    levels = train.marks["levels"]
+    for level in range(levels.shape[1] - 1):
+        y = levels[:, level]
+        known = y >= 0
+        if len(np.unique(y[known])) < 2 or len(embeddings) != len(train):
+            continue
+        probe = LinearProbe(seed=seed).fit(embeddings.array[known], y[known])
+        for name, test in tests.items():
+            part = held_out[name]
+            if isinstance(part, LabelledImages) and "levels" in part.marks and len(test) == len(part):
+                truth = part.marks["levels"][:, level]
+                scores[f"linear level {level + 1} {name}"] = float(
+                    probe.score(test.array[truth >= 0], truth[truth >= 0])
+                )
+
+
+def task_accuracies(method: Method, tasks: Tasks, seed: int = 0) -> np.ndarray:
+    """(T,) kNN accuracy on the held-out pictures of each task, among the task's own classes."""
+    found = np.full(len(tasks.tasks), np.nan)
+    for number, task in enumerate(tasks.tasks):
+        train, held_out = split(task, seed)
+        test = next(iter(held_out.values()), None)
+        if test is None or train.labels is None:
+            continue
+        bank, queries = (embed(method, d.sample(n)) for d, n in ((train, TASK_TRAIN), (test, TASK_TEST)))
+        found[number] = knn(bank.array, bank.labels, queries.array, queries.labels, k=min(20, len(bank)))
+    return found
+
+
+def evaluate_tasks(method: Method, tasks: Tasks, *, seed: int = 0) -> Scores:
+    """Over all tasks a linear probe; and from the accuracies that the method kept before each task, what was forgotten.
+
+    Returns:
+        ``linear all tasks`` (one probe over all classes); ``accuracy <task>`` now; of a method with a history over as
+        many tasks also ``average_accuracy``, ``forgetting`` (lower is better), ``backward_transfer``,
+        ``forward_transfer`` (see :func:`nearfar.evaluation.continual`), and the matrix itself, ``after <task>:
+        <task>``.
+    """
+    now = task_accuracies(method, tasks, seed)
+    scores = Scores({f"accuracy {name}": float(a) for name, a in zip(tasks.names, now, strict=True) if a == a})
+    train = embed(method, tasks)
+    tests = [embed(method, part) for task in tasks.tasks for part in split(task, seed)[1].values()]
+    if train.labels is not None and tests:
+        probe = LinearProbe(seed=seed).fit(train.array, train.labels)
+        x, y = np.concatenate([t.array for t in tests]), np.concatenate([np.asarray(t.labels) for t in tests])
+        scores["linear all tasks"] = float(probe.score(x, y))
+    history: Any = getattr(method, "history", None)
+    before = None if history is None else history.accuracies.cpu().numpy()
+    if before is None or len(before) != len(now) or len(now) < 2 or np.isnan(before).any() or np.isnan(now).any():
+        return scores
+    after = np.concatenate([before[1:], now[None]])
+    scores.add(Scores(continual(after, before[0]), lower=["forgetting"]))
+    matrix = {
+        f"after {tasks.names[t]}: {tasks.names[j]}": float(after[t, j])
+        for t in range(len(now))
+        for j in range(len(now))
+    }
+    return scores.add(Scores(matrix, neither=matrix))
