@@ -6,6 +6,8 @@ import functools
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from nearfar.labels.data import load
 from nearfar.labels.evaluation import evaluate
@@ -34,3 +36,12 @@ def learn(slug: str, data: Data, steps: int = 40, **changes: Any) -> tuple[Metho
     method.train()
     train(slug, method, data, 0, steps=steps)
     return method, before, measure()
+
+
+def assert_same_on_the_sphere(value: Tensor, x: Tensor, grad: Tensor, rtol: float = 1e-6) -> None:
+    """The gradient of ``value`` by ``x`` is the released one along the sphere: the released code takes unit rows, ours
+    makes them."""
+    (own,) = torch.autograd.grad(value, x, retain_graph=True)
+    unit = x.detach() / x.detach().norm(dim=-1, keepdim=True)
+    along = grad - (grad * unit).sum(-1, keepdim=True) * unit
+    torch.testing.assert_close(own, along, rtol=rtol, atol=rtol)
