@@ -16,6 +16,7 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.clustering`, assignments to clusters and words;
 :mod:`nearfar.losses.control`, goals, skills and futures of agents;
 :mod:`nearfar.losses.dense`, maps: cells, pixels, patches, regions;
+:mod:`nearfar.losses.labels`, labels that are rare, hierarchical, weak, incomplete or of the past;
 :mod:`nearfar.losses.reconstruction`, what is hidden, predicted;
 :mod:`nearfar.losses.decoding`, scores of the next word from several looks at it;
 :mod:`nearfar.losses.preference`, policies from comparisons, by log-probabilities of sequences;
@@ -34,6 +35,7 @@ from nearfar.losses import (
     decoding,
     dense,
     graphs,
+    labels,
     preference,
     recommendation,
     reconstruction,
@@ -47,6 +49,7 @@ from nearfar.losses.control import *  # noqa: F403
 from nearfar.losses.decoding import *  # noqa: F403
 from nearfar.losses.dense import *  # noqa: F403
 from nearfar.losses.graphs import *  # noqa: F403
+from nearfar.losses.labels import *  # noqa: F403
 from nearfar.losses.preference import *  # noqa: F403
 from nearfar.losses.recommendation import *  # noqa: F403
 from nearfar.losses.reconstruction import *  # noqa: F403
@@ -60,6 +63,7 @@ __all__ += control.__all__
 __all__ += dense.__all__
 __all__ += graphs.__all__
 __all__ += recommendation.__all__
+__all__ += labels.__all__
 __all__ += reconstruction.__all__
 __all__ += decoding.__all__
 __all__ += anomaly.__all__

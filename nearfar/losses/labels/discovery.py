@@ -45,9 +45,7 @@ def gcd(
 
 
 @full_precision
-def semicon(
-    z1: Tensor, z2: Tensor, labels: Tensor, *, alpha: float = 1.0, temperature: float = 0.07
-) -> Tensor:
+def semicon(z1: Tensor, z2: Tensor, labels: Tensor, *, alpha: float = 1.0, temperature: float = 0.07) -> Tensor:
     """Labelled rows are contrasted by class, the others with their other view alone (SemiCon, arXiv 2207.05615).
 
     All rows are in every denominator. The sum over anchors is divided by the number of all rows, whatever ``alpha``.

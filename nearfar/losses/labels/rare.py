@@ -96,9 +96,7 @@ def gml(
     """
     temperature = log_temperature.exp()
     fixed = class_scores(queries, keys, key_labels, len(prior), temperature=temperature.detach())
-    found = class_scores(
-        queries.detach(), keys.detach(), key_labels, len(prior), temperature=temperature, exclude=own
-    )
+    found = class_scores(queries.detach(), keys.detach(), key_labels, len(prior), temperature=temperature, exclude=own)
     return {
         "contrast": prior_cross_entropy(fixed, labels, prior),
         "temperature": prior_cross_entropy(found, labels, prior),
@@ -151,5 +149,3 @@ def sbcl(
         exclude_self=True,
     )
     return {"subclass": inside, "class": number("weight", weight, at_least=0.0) * among}
-
-

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nearfar.labels.data.attributes import AttributeFeatures, attribute_features
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
 
-ARMS = {
+ARMS: dict[str, dict[str, Any]] = {
     "ce-gzsl": {},
     "class level alone": {"instance": False},
     "features alone": {"instance": False, "class_level": False, "classify": "features"},
@@ -20,9 +22,10 @@ def data_of(seed: int) -> AttributeFeatures:
 
 def run(seed: int) -> dict[str, dict[str, float]]:
     data = data_of(seed)
-    scores = {"untrained": dict(build("ce-gzsl", data, seed).eval().evaluate(data, seed=seed))}
+    untrained: Any = build("ce-gzsl", data, seed)
+    scores = {"untrained": dict(untrained.evaluate(data, seed=seed))}
     for name, changes in ARMS.items():
-        method = train("ce-gzsl", build("ce-gzsl", data, seed, **changes), data, seed)
+        method: Any = train("ce-gzsl", build("ce-gzsl", data, seed, **changes), data, seed)
         scores[name] = dict(method.evaluate(data, seed=seed))
     return scores
 
