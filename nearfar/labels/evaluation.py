@@ -11,6 +11,7 @@ from nearfar.evaluation import (
     Embeddings,
     LinearProbe,
     continual,
+    detection,
     effective_rank,
     feature_std,
     knn,
@@ -18,9 +19,11 @@ from nearfar.evaluation import (
     uniformity,
 )
 from nearfar.labels.data import LabelledImages
+from nearfar.sources.data import in_order
 from nearfar.sources.tasks import Tasks
 from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
+from nearfar.training.embed import to_device
 
 TASK_TRAIN, TASK_TEST = 1000, 500
 """Pictures of each task that its accuracy is measured with, at most."""
@@ -40,11 +43,12 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """Probes that learn from the labelled pictures, on each held-out set.
 
     Returns:
-        ``linear <set>``, ``knn <set>`` in [0, 1]; where classes differ in number, the mean over classes of the linear
+        ``linear <set>``, ``knn <set>`` in [0, 1]. Where classes differ in number, the mean over classes of the linear
         probe's accuracy, ``balanced <set>``, and of those with more than 100, 20 to 100 and fewer than 20 training
-        pictures: ``many <set>``, ``medium <set>``, ``few <set>``; where there is a hierarchy, ``linear level 1 <set>``
-        and so on, without the last. Of a stream of tasks what :func:`evaluate_tasks` gives. And the geometry of the
-        first held-out set: ``effective_rank``, ``uniformity``, ``std``.
+        pictures: ``many <set>``, ``medium <set>``, ``few <set>``. Where there is a hierarchy, ``linear level 1 <set>``
+        and so on, without the last. Of a method that predicts the same of its own answers, ``predicted <set>``,
+        ``predicted balanced <set>`` and so on. Of a stream of tasks what :func:`evaluate_tasks` gives. And the geometry
+        of the first held-out set: ``effective_rank``, ``uniformity``, ``std``.
     """
     if isinstance(data, Tasks):
         return evaluate_tasks(method, data, seed=seed)
@@ -57,6 +61,8 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
         _probe(scores, *known, tests, seed)
     if isinstance(train, LabelledImages) and "levels" in train.marks:
         _levels(scores, embeddings, train, tests, held_out, seed)
+    if "predicts" in method.verbs:
+        _predictions(scores, method, train, held_out)
     sample = next(iter(tests.values()), embeddings).array[:2048]
     return scores.add(
         {
@@ -92,6 +98,26 @@ def _probe(scores: Scores, x: np.ndarray, y: np.ndarray, tests: dict[str, Embedd
             scores |= {f"{shot} {name}": value for shot, value in shots.items()}
 
 
+def predictions(method: Any, data: Data) -> np.ndarray:
+    """(N,) class numbers that the method names for all of ``data``."""
+    with method.frozen():
+        found = [method.predict(to_device(batch, method.device)).cpu().numpy() for _, batch in in_order(data, 256)]
+    return np.concatenate(found)
+
+
+def _predictions(scores: Scores, method: Method, train: Data, held_out: dict[str, Data]) -> None:
+    counts = train.counts if isinstance(train, LabelledImages) else None
+    for name, test in held_out.items():
+        if test.labels is None:
+            continue
+        rows = test.labels >= 0
+        found, truth = predictions(method, test)[rows], test.labels[rows]
+        scores[f"predicted {name}"] = float((found == truth).mean())
+        if counts is not None and counts.max() > 1.5 * max(counts.min(), 1):
+            shots = shot_accuracy(truth, found, counts)
+            scores |= {f"predicted {shot} {name}": value for shot, value in shots.items()}
+
+
 def _levels(
     scores: Scores,
     embeddings: Embeddings,
@@ -114,6 +140,34 @@ def _levels(
                 scores[f"linear level {level + 1} {name}"] = float(
                     probe.score(test.array[truth >= 0], truth[truth >= 0])
                 )
+
+
+def subject_auc(method: Method, data: Data, *, seed: int = 0, subjects: int = 40) -> dict[str, float]:
+    """``subject auc <set>``: how well held-out subjects are ranked, when few subjects' true classes are known.
+
+    Logistic regression on the slices of ``subjects`` drawn subjects of the training set, half of each class as far as
+    there are; a subject's score is the mean of its slices'. Empty without subjects or with more than two classes.
+    """
+    if not isinstance(data, LabelledImages) or data.labels is None or "subject" not in data.marks:
+        return {}
+    classes = np.unique(data.labels[data.labels >= 0])
+    if len(classes) != 2:
+        return {}
+    rng, subject = np.random.default_rng(seed), data.marks["subject"]
+    of_class = [rng.permutation(np.unique(subject[data.labels == c]))[: subjects // 2] for c in classes]
+    rows = np.flatnonzero(np.isin(subject, np.concatenate(of_class)))
+    found = embed(method, data.subset(rows))
+    probe = LinearProbe(seed=seed).fit(found.array, data.labels[rows])
+    scores = {}
+    for name, test in data.splits().items():
+        if not isinstance(test, LabelledImages) or test.labels is None or "subject" not in test.marks:
+            continue
+        p = probe.predict_proba(embed(method, test).array)[:, 1]
+        names, group = np.unique(test.marks["subject"], return_inverse=True)
+        mean = np.bincount(group, weights=p) / np.bincount(group)
+        truth = np.array([test.labels[group == g][0] == classes[1] for g in range(len(names))])
+        scores[f"subject auc {name}"] = float(detection(mean, truth)["auroc"])
+    return scores
 
 
 def task_accuracies(method: Method, tasks: Tasks, seed: int = 0) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Stateful building blocks that every field shares: heads, momentum encoders, queues, prototypes."""
 
 from nearfar.parts.class_prototypes import ClassPrototypes
+from nearfar.parts.cosine_classifier import CosineClassifier
 from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
@@ -27,6 +28,7 @@ from nearfar.parts.warp import flow_confidence, resize_flow, warp
 
 __all__ = [
     "ClassPrototypes",
+    "CosineClassifier",
     "Densify",
     "DirectPredictor",
     "FeatureQueue",

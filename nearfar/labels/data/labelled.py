@@ -129,7 +129,9 @@ class LabelledImages(Data):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        found: dict[str, Any] = {"num_classes": len(self.classes)} if self.classes else {}
+        found: dict[str, Any] = {"num_pictures": len(self.images)}
+        if self.classes:
+            found["num_classes"] = len(self.classes)
         if "levels" in self._marks:
             found["num_levels"] = self._marks["levels"].shape[1]
         return found

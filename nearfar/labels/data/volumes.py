@@ -37,11 +37,11 @@ def _volumes(count: int, size: int, rng: np.random.Generator, *, first: int, nam
         phase, spots = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi, 2)
         for number, d in enumerate(depth):
             radius = base * np.sin(np.pi * (0.15 + 0.7 * d))
-            knots = ill[volume] * 0.12 * (1 - d) * np.sin(7 * angle + phase)
+            knots = ill[volume] * 0.2 * (1 - d) * np.sin(7 * angle + phase)
             organ = np.hypot(y * stretch, x / stretch) < radius * (1 + knots)
             spotted = np.sin(9 * np.pi * y + spots[0]) * np.sin(9 * np.pi * x + spots[1])
-            inside = light + ill[volume] * 0.14 * d * spotted
-            image = 0.15 + 0.1 * (far < 0.48) + organ * inside + rng.normal(scale=0.07, size=y.shape)
+            inside = light + ill[volume] * 0.2 * d * spotted
+            image = 0.15 + 0.1 * (far < 0.48) + organ * inside + rng.normal(scale=0.1, size=y.shape)
             pixels[volume, number] = np.rint(255 * np.clip(image, 0, 1))
     marks = {
         "weak": np.repeat(weak, SLICES),
