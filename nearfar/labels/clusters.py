@@ -35,7 +35,7 @@ def spread_centres(x: np.ndarray, k: int, rng: np.random.Generator, given: np.nd
     nearest = squared_distances(x, np.stack(centres)).min(1)
     while len(centres) < k:
         total = nearest.sum()
-        row = rng.choice(len(x), p=nearest / total) if total > 0 else rng.integers(len(x))
+        row = int(rng.choice(len(x), p=nearest / total)) if total > 0 else int(rng.integers(len(x)))
         centres.append(x[row])
         nearest = np.minimum(nearest, squared_distances(x, x[[row]])[:, 0])
     return np.stack(centres)
