@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nearfar.training import Data
+from nearfar.vision.data import ImageArray
 from nearfar.vision.method import ImageBatch
 
 MARKS = {
@@ -130,6 +131,11 @@ class LabelledImages(Data):
     @property
     def facts(self) -> Mapping[str, Any]:
         found: dict[str, Any] = {"num_pictures": len(self.images)}
+        size = (
+            self.images.images.shape[1] if isinstance(self.images, ImageArray) else getattr(self.images, "size", None)
+        )
+        if isinstance(size, int):
+            found["picture_size"] = size
         if self.classes:
             found["num_classes"] = len(self.classes)
         if "levels" in self._marks:

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nearfar.evaluation import split_cluster_accuracy
-from nearfar.labels.clusters import estimate_classes, semi_supervised_kmeans, unit
+from nearfar.labels.clusters import estimate_classes, semi_supervised_kmeans, squared_distances, unit
 from nearfar.labels.data import LabelledImages
 from nearfar.labels.method import LabelMethod, Seen
 from nearfar.losses import gcd
@@ -33,6 +33,15 @@ class Discovering(LabelMethod):
     def groups(self, data: LabelledImages, *, seed: int = 0) -> np.ndarray:
         """(N,) the number of each picture's group; labelled classes keep their numbers."""
         raise NotImplementedError
+
+    def groups_of_others(self, known: LabelledImages, others: LabelledImages, *, seed: int = 0) -> np.ndarray:
+        """(N,) the group of each of the ``others``, which the ``known`` collection does not hold: that of the nearest
+        mean of a group, at length 1."""
+        numbers = self.groups(known, seed=seed)
+        x, bank = unit(embed(self, others).array), unit(embed(self, known).array)
+        names = np.unique(numbers)
+        means = np.stack([bank[numbers == g].mean(0) for g in names])
+        return names[squared_distances(x, means).argmin(1)]
 
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
         """Clustering accuracy on the unlabelled pictures, under one matching of groups and classes ("v2").

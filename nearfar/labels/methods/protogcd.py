@@ -111,5 +111,8 @@ class ProtoGCD(Discovering):
         """The prototypes that pictures are closest to; nothing is random in it."""
         return predictions(self, data)
 
+    def groups_of_others(self, known: LabelledImages, others: LabelledImages, *, seed: int = 0) -> np.ndarray:
+        return predictions(self, others)
+
     def kept(self) -> nn.Module:
         return nn.ModuleDict({"encoder": self.encoder, "classifier": self.classifier})
