@@ -18,7 +18,7 @@ def test_protogcd_is_the_released_sum(case: ParityCase, monkeypatch: pytest.Monk
     method = build("protogcd", small("open-digits"), 0, temperature=1.0, num_classes=5)
     method.weight_labelled, method.entropy, method.separation = hyper["lam"], hyper["w_e"], hyper["w_s"]
     ratio = hyper["init_ratio"] + (1 - hyper["init_ratio"]) * hyper["epoch"] / 99
-    monkeypatch.setattr(type(method), "share", property(lambda self: ratio))
+    monkeypatch.setattr(type(method), "hard_share", property(lambda self: ratio))
     method.classifier.weight = torch.nn.Parameter(a["in_prototypes"].detach().clone())
     labels = torch.where(a["in_labelled"], a["in_labels"], -1)
     terms = method.terms(a["in_logits"].chunk(2), a["in_z"].chunk(2), labels)
@@ -61,8 +61,8 @@ def test_protogcd_names_groups_without_clustering_and_tells_strangers() -> None:
     assert float(sure.min()) > 0
     assert float(sure.max()) <= 1
     assert float(sure.mean()) > float(strange.mean())
-    assert method.share == 1.0
-    assert build("protogcd", data, 0).share == 0.0
+    assert method.hard_share == 1.0
+    assert build("protogcd", data, 0).hard_share == 0.0
 
 
 def test_epochs_draw_labelled_and_unlabelled_pictures_equally() -> None:

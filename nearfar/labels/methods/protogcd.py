@@ -76,7 +76,7 @@ class ProtoGCD(Discovering):
         self.temperatures, self.first_share, self.ramp = (temperature, temperature_labelled), first_share, ramp
 
     @property
-    def share(self) -> float:
+    def hard_share(self) -> float:
         """Of rows with hard labels: from ``first_share`` linearly to all."""
         return self.first_share + (1 - self.first_share) * min(self.progress / self.ramp, 1.0)
 
@@ -91,7 +91,7 @@ class ProtoGCD(Discovering):
         known, both, w = labels >= 0, torch.cat(logits), self.weight_labelled
         plain, labelled = self.temperatures
         terms = gcd(*z, labels, weight_labelled=w, temperature=plain, temperature_labelled=labelled)
-        terms["pseudo"] = (1 - w) * adaptive_pseudo_labels(*logits, share=self.share)
+        terms["pseudo"] = (1 - w) * adaptive_pseudo_labels(*logits, share=self.hard_share)
         terms["entropy"] = (1 - w) * self.entropy * marginal_entropy_gap(both)
         terms["separation"] = (1 - w) * self.separation * prototype_separation(self.classifier.directions)
         rows = known.repeat(2)

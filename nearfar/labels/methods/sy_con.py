@@ -39,6 +39,8 @@ class SyCON(TaskMethod):
         optimization: LARS as released, its warm-up and cosine over the whole run.
     """
 
+    written: Tensor
+
     def __init__(
         self,
         encoder: str | nn.Module = "resnet18-cifar",
@@ -61,15 +63,15 @@ class SyCON(TaskMethod):
         self.predictor = MLPHead(projection_dim, hidden, projection_dim)
         self.key_network = MomentumEncoder(self.network, momentum, "cosine")
         self.former = FrozenCopy(self.network)
-        self.queues = nn.ModuleList(FeatureQueue(queue_size, projection_dim) for _ in range(2))
-        self.past_queues = nn.ModuleList(FeatureQueue(queue_size, projection_dim) for _ in range(2))
+        self.queues = _Queues([FeatureQueue(queue_size, projection_dim) for _ in range(2)])
+        self.past_queues = _Queues([FeatureQueue(queue_size, projection_dim) for _ in range(2)])
         self.register_buffer("written", torch.zeros((), dtype=torch.long))
         self.temperatures, self.shared = (temperature, former_temperature), shared
 
     def begin_task(self, task: int, data: Any) -> None:
         super().begin_task(task, data)
         self.former.take(self.network)
-        self.written.zero_()  # type: ignore[operator]
+        self.written.zero_()
 
     def loss(self, seen: Seen) -> dict[str, Tensor]:  # type: ignore[override]
         queries = [F.normalize(q, dim=1) for q in together(self.network, seen.views)]
@@ -77,10 +79,15 @@ class SyCON(TaskMethod):
         former = [F.normalize(f, dim=1) for f in together(self.former, seen.views)]
         self._met = keys, former
         if not self.past:
-            pairs = zip(queries, reversed(keys), reversed(self.queues), strict=True)  # type: ignore[call-overload]
             terms = [
-                info_nce(q, k, negatives=queue.keys, in_batch=False, temperature=self.temperatures[0])
-                for q, k, queue in pairs
+                info_nce(
+                    queries[view],
+                    keys[1 - view],
+                    negatives=self.queues[1 - view].keys,
+                    in_batch=False,
+                    temperature=self.temperatures[0],
+                )
+                for view in range(2)
             ]
             return {"plasticity": torch.stack(terms).mean()}
         predicted = together(self.predictor, queries)
@@ -101,13 +108,22 @@ class SyCON(TaskMethod):
     def negatives(self, view: int) -> Tensor:
         """What both networks said of one view of past pictures (K, D)."""
         present, past = self.queues[view].keys, self.past_queues[view].keys
-        full = bool(self.written >= len(past))  # type: ignore[operator]
-        return torch.cat([present, past]) if self.shared and full else present  # type: ignore[list-item,return-value]
+        full = bool(self.written >= len(past))
+        return torch.cat([present, past]) if self.shared and full else present
 
     def after_step(self) -> None:
         self.key_network.update(self.network, self.progress)
         keys, former = self._met
         for view in range(2):
-            self.queues[view].enqueue(*self.gather(keys[view]))  # type: ignore[operator]
-            self.past_queues[view].enqueue(*self.gather(former[view]))  # type: ignore[operator]
-        self.written += len(former[0])
+            self.queues[view].enqueue(*self.gather(keys[view]))
+            self.past_queues[view].enqueue(*self.gather(former[view]))
+        self.written.add_(len(former[0]))
+
+
+class _Queues(nn.ModuleList):
+    """A queue for each view."""
+
+    def __getitem__(self, view: int) -> FeatureQueue:  # type: ignore[override]
+        found = super().__getitem__(view)
+        assert isinstance(found, FeatureQueue)
+        return found

@@ -83,3 +83,60 @@ def predicted(method: CrossEntropy, data: Data, rows: Sequence[int] | None = Non
         for _, batch in in_order(data, 256):
             found.append(method.head(method.encode(batch)).argmax(1).numpy())
     return np.concatenate(found)
+
+
+@functools.cache
+def few_classes(name: str, *, classes: int, side: int = 14) -> LabelledImages | None:
+    """Drawings of the first classes of QuickDraw, or the first characters of Omniglot; every fifth is held out.
+
+    ``None`` where the shared data is not there. Omniglot's have the mark ``levels``: alphabet, character.
+    """
+    path = shared({"quickdraw": "quickdraw/quickdraw.npz", "omniglot": "omniglot_small1/images.npz"}[name])
+    if path is None:
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        if name == "quickdraw":
+            x, y, above = arrays["x"], arrays["y"].astype(np.int64), None
+        else:
+            bits = np.unpackbits(arrays["bits"], axis=1)[:, : 105 * 105].reshape(-1, 105, 105)
+            # 35 cells of 3 pixels, then halved roughly by the crop of the border.
+            x = (255 * bits.reshape(-1, 35, 3, 35, 3).mean((2, 4))).astype(np.uint8)
+            y, above = arrays["char"].astype(np.int64), arrays["alphabet"].astype(np.int64)
+    rows = np.flatnonzero(y < classes)
+    x, y = x[rows], y[rows]
+    if name == "quickdraw" and side == 14:
+        x = x.reshape(-1, 14, 2, 14, 2).mean((2, 4)).astype(np.uint8)
+    held_out = np.arange(len(y)) % 5 == 4
+    marks = {} if above is None else {"levels": np.stack([above[rows], y], axis=1)}
+
+    def part(chosen: np.ndarray, **splits: Data) -> LabelledImages:
+        kept = {mark: values[chosen] for mark, values in marks.items()}
+        images = ImageArray(x[chosen], name=name)
+        return LabelledImages(images, y[chosen], classes=range(classes), marks=kept, splits=splits)
+
+    return part(~held_out, test=part(held_out))
+
+
+@functools.cache
+def handwriting(source: int = 1500, target: int = 1500, test: int = 1000) -> LabelledImages | None:
+    """Labelled MNIST and unlabelled USPS at 16 px, USPS held out; ``None`` where the shared data is not there."""
+    mnist, usps = shared("mnist/mnist.npz"), shared("usps/usps.npz")
+    if mnist is None or usps is None:
+        return None
+    with np.load(mnist, allow_pickle=False) as m, np.load(usps, allow_pickle=False) as u:
+        padded = np.pad(m["train_x"][:source], ((0, 0), (2, 2), (2, 2)))
+        xs = padded.reshape(source, 16, 2, 16, 2).mean((2, 4)).astype(np.uint8)
+        x = np.concatenate([xs, u["train_x"][:target]])
+        y = np.concatenate([m["train_y"][:source], u["train_y"][:target]]).astype(np.int64)
+        xt, yt = u["test_x"][:test], u["test_y"][:test].astype(np.int64)
+    domain = np.repeat([0, 1], [source, target])
+    marks = {"domain": np.ones(len(xt), np.int64)}
+    held_out = LabelledImages(ImageArray(xt, name="USPS"), yt, marks=marks, classes=range(10))
+    return LabelledImages(
+        ImageArray(x, name="MNIST to USPS"),
+        y,
+        known=domain == 0,
+        marks={"domain": domain},
+        classes=range(10),
+        splits={"target": held_out},
+    )
