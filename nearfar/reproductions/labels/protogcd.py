@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.reproductions.labels.gcd import groups, open_world
 
-ARMS = {
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "protogcd": ("protogcd", {}),
     "gcd": ("gcd", {}),
     "without entropy": ("protogcd", {"entropy": 0.0}),

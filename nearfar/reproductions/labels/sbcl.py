@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nearfar.labels.evaluation import evaluate
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
@@ -14,7 +16,8 @@ STEPS = 400
 def run(seed: int) -> dict[str, dict[str, float]]:
     data = tailed()
     scores: dict[str, dict[str, float]] = {}
-    for slug, changes in (("sbcl", {"warmup_epochs": 10, "recluster_epochs": 10}), ("supcon", {})):
+    arms: dict[str, dict[str, Any]] = {"sbcl": {"warmup_epochs": 10, "recluster_epochs": 10}, "supcon": {}}
+    for slug, changes in arms.items():
         method = train(slug, build(slug, data, seed, **changes), data, seed, steps=STEPS)
         scores[slug] = dict(evaluate(method, data, seed=seed))
     scores["untrained"] = dict(evaluate(build("sbcl", data, seed).eval(), data, seed=seed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nearfar.labels.evaluation import evaluate
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
@@ -9,7 +11,7 @@ from nearfar.reproductions.labels.cassle import KEPT, stream
 from nearfar.reproductions.labels.sets import named
 
 STEPS = 500
-ARMS = {
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "sy-con": ("sy-con", {}),
     "cassle": ("cassle", {}),
     "not shared": ("sy-con", {"shared": False}),
