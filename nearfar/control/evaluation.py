@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nearfar.control.data.acting import acted, skills, watched
+from nearfar.control.data.frames import Frames
 from nearfar.control.data.replay import Replay, Sampling
 from nearfar.control.worlds import World
-from nearfar.evaluation import mean_interval
+from nearfar.evaluation import linear_regression_probe, mean_interval
 from nearfar.system import Scores, require
-from nearfar.training import Interaction, Method
+from nearfar.training import Interaction, Method, embed
 
 SIDE_BY_SIDE = 50
 
@@ -31,7 +32,14 @@ class Played(NamedTuple):
     pictures: list[np.ndarray]
 
 
-def evaluate(method: Method, data: Interaction, *, seed: int = 0, episodes: int = 100) -> Scores:
+def evaluate(method: Method, data: Any, *, seed: int = 0, episodes: int = 100) -> Scores:
+    """Agents by what they earn (:func:`evaluate_agent`), representations of frames by probes (:func:`probe_states`)."""
+    if isinstance(data, Frames):
+        return probe_states(method, data, seed=seed)
+    return evaluate_agent(method, data, seed=seed, episodes=episodes)
+
+
+def evaluate_agent(method: Method, data: Interaction, *, seed: int = 0, episodes: int = 100) -> Scores:
     """Mean return and length of ``episodes`` episodes of the agent's best actions and, where the world knows success,
     the share in which the goal was ever reached; each with its 95% interval over episodes."""
     require(method, "acts")
@@ -39,6 +47,48 @@ def evaluate(method: Method, data: Interaction, *, seed: int = 0, episodes: int 
     with method.frozen():
         found = play(method, where, episodes, seed=seed)
     return judged(found)
+
+
+def probe_states(method: Method, data: Frames, *, seed: int = 0) -> Scores:
+    """How well linear probes read what is true of held-out frames from their representations.
+
+    Numbers are read by ridge regression (R2); bytes of a game's memory by logistic regression on standardised features
+    (F1, weighted by how often a value occurs), those whose values have an entropy of at least 0.6 nats. The release's
+    probes are trained by Adam for up to 100 passes; here they are trained until they stand still, because few frames
+    leave Adam's at the commonest value.
+    """
+    require(method, "embeds")
+    held_out = data.held_out
+    if data.states is None or held_out is None or held_out.states is None or not data.names:
+        raise ValueError(f"{data.name} does not say what is true of its frames, so there is nothing to probe for")
+    train, test = (embed(method, part).array for part in (data, held_out))
+    mean, spread = train.mean(0), train.std(0) + 1e-6
+    train, test = (train - mean) / spread, (test - mean) / spread
+    scores, found = Scores(), []
+    measure = "F1" if data.states.dtype == np.uint8 else "R2"
+    for name, known, truth in zip(data.names, data.states.T, held_out.states.T, strict=True):
+        if measure == "F1":
+            shares = np.bincount(known) / len(known)
+            if -(shares[shares > 0] * np.log(shares[shares > 0])).sum() < LEAST_ENTROPY:
+                continue
+            value = _byte_probe(train, known, test, truth)
+        else:
+            value = linear_regression_probe(train, known[:, None], test, truth[:, None]).r2
+        scores[f"{name} {measure}"] = value
+        found.append(value)
+    scores[f"mean {measure}"] = float(np.mean(found))
+    return scores
+
+
+LEAST_ENTROPY = 0.6
+
+
+def _byte_probe(train: np.ndarray, known: np.ndarray, test: np.ndarray, truth: np.ndarray) -> float:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
+
+    probe = LogisticRegression(max_iter=200, C=0.1).fit(train, known)
+    return float(f1_score(truth, probe.predict(test), average="weighted"))
 
 
 def judged(found: Played) -> Scores:

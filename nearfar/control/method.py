@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.control.data.acting import Observed
-from nearfar.control.data.replay import Sampling, Transitions
+from nearfar.control.data.replay import Experience, Sampling
 from nearfar.control.networks import Policy, SeparableCritic, pair_scores, torso
 from nearfar.control.spaces import Spaces
 from nearfar.training import Method, Optimization
@@ -26,7 +26,7 @@ class Agent(Method):
     """
 
     verbs = ("acts",)
-    takes = Transitions
+    takes = Experience
     can_collapse = False
     spaces: Spaces
     sampling: Sampling

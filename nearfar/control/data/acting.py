@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nearfar.common.randomness import derive_seed
 from nearfar.control.data.episodes import Episodes
-from nearfar.control.data.replay import Replay, Sampling, Transitions
+from nearfar.control.data.replay import Experience, Replay, Sampling
 from nearfar.control.spaces import Spaces, one_hot
 from nearfar.control.worlds import World, world
 from nearfar.sources.interaction import Interaction
@@ -46,7 +46,7 @@ class Acting(Interaction):
         capacity: steps that the replay holds, of all environments together.
     """
 
-    gives = Transitions
+    gives = Experience
 
     def __init__(
         self, env: str, *, envs: int = 8, acts: int = 1, random_steps: int = 2000, capacity: int = 100_000
@@ -190,10 +190,17 @@ def record(where: World, steps: int, *, policy: Any = "random", seed: int = 0) -
 
     Args:
         where: the world; its environments are recorded side by side.
-        steps: of all environments together, at least one episode's worth is not needed.
-        policy: ``random``, ``scripted``, or an agent that acts.
+        steps: of all environments together.
+        policy: ``random``, ``scripted``, ``mixed`` (each action scripted or random, as a coin falls), or an agent.
         seed: of everything that is drawn.
     """
+    return record_with_truth(where, steps, policy=policy, seed=seed)[0]
+
+
+def record_with_truth(
+    where: World, steps: int, *, policy: Any = "random", seed: int = 0
+) -> tuple[Episodes, np.ndarray]:
+    """:func:`record`, and what was true at each row (R, V)."""
     if steps < where.count:
         raise ValueError(f"steps must be at least {where.count}, one for each environment, got {steps}")
     rng = np.random.default_rng(seed)
@@ -201,20 +208,27 @@ def record(where: World, steps: int, *, policy: Any = "random", seed: int = 0) -
     sampling = _wants(policy)
     kept = Replay(where.spaces, where.count, turns + 2)
     kept.begin(where.reset(rng))
+    truth = [where.truth()]
     for _ in range(turns):
-        if policy == "random":
-            actions = where.random(rng)
-        elif policy == "scripted":
-            actions = where.scripted(rng)
-        else:
+        if not isinstance(policy, str):
             actions = acted(policy, watched(kept.newest(sampling.stack), where.goals), rng, where.spaces)
+        elif policy == "random":
+            actions = where.random(rng)
+        else:
+            actions = where.scripted(rng)
+            if policy == "mixed":
+                coin = (rng.random(where.count) < 0.5).reshape(-1, *[1] * (actions.ndim - 1))
+                actions = np.where(coin, where.random(rng), actions)
         stepped = where.step(actions, rng)
         kept.add(actions, stepped.rewards, stepped.terminated, stepped.over, stepped.observations)
-    return episodes_of(kept, where.name)
+        truth.append(where.truth())
+    found, at = episodes_of(kept, where.name)
+    return found, np.stack(truth)[at]
 
 
-def episodes_of(kept: Replay, env: str) -> Episodes:
-    """The episodes of a replay that has not wrapped around; those cut short by its end are kept."""
+def episodes_of(kept: Replay, env: str) -> tuple[Episodes, tuple[np.ndarray, np.ndarray]]:
+    """The episodes of a replay that has not wrapped around, those cut short by its end among them; and the times and
+    environments of their rows."""
     times, envs, lengths, ended = [], [], [], []
     for n in range(kept.environments):
         cuts = np.flatnonzero(kept.last[: kept.written, n]).tolist()
@@ -227,6 +241,7 @@ def episodes_of(kept: Replay, env: str) -> Episodes:
                 ended.append(bool(kept.terminated[end - 1, n]))
             start = end + 1
     at = np.concatenate(times), np.concatenate(envs)
-    return Episodes(
+    found = Episodes(
         kept.observations[at], kept.actions[at], kept.rewards[at], np.array(ended), np.array(lengths), kept.spaces, env
     )
+    return found, at

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.common.files import atomic_write
-from nearfar.control.data.replay import Replay, Sampling, Transitions
+from nearfar.control.data.replay import Experience, Replay, Sampling
 from nearfar.control.spaces import Spaces
 from nearfar.control.worlds import World, world
 from nearfar.sources.archives import read_npz
@@ -171,7 +171,7 @@ class Recorded(Interaction):
         env: the world to evaluate in; the one that the episodes come from when not given.
     """
 
-    gives = Transitions
+    gives = Experience
     asks = ""
 
     def __init__(self, episodes: Episodes, *, name: str = "episodes", env: str | None = None) -> None:

@@ -13,7 +13,23 @@ from torch import Tensor
 from nearfar.control.spaces import Spaces, one_hot
 
 
-class Transitions(NamedTuple):
+class Experience:
+    """Transitions or sequences of episodes, as a method samples them."""
+
+    __slots__ = ()
+
+
+class _Transitions(NamedTuple):
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_observations: Tensor
+    continues: Tensor
+    futures: Tensor
+    goals: Tensor
+
+
+class Transitions(_Transitions, Experience):
     """Transitions of episodes.
 
     Attributes:
@@ -26,16 +42,16 @@ class Transitions(NamedTuple):
         goals: (B, G) what the agent was to do, such as its goal or its skill; (B, 0) where there is none.
     """
 
+    __slots__ = ()
+
+
+class _Sequences(NamedTuple):
     observations: Tensor
     actions: Tensor
     rewards: Tensor
-    next_observations: Tensor
-    continues: Tensor
-    futures: Tensor
-    goals: Tensor
 
 
-class Sequences(NamedTuple):
+class Sequences(_Sequences, Experience):
     """Pieces of episodes, all of one length.
 
     Attributes:
@@ -44,9 +60,7 @@ class Sequences(NamedTuple):
         rewards: (B, T).
     """
 
-    observations: Tensor
-    actions: Tensor
-    rewards: Tensor
+    __slots__ = ()
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,9 @@ class Drawn(World):
         """Place and angle (N, 2) of what is drawn."""
         raise NotImplementedError
 
+    def truth(self) -> np.ndarray:
+        return self.numbers()
+
     def numbers(self) -> np.ndarray:
         """The observation of who sees the state, (N, D) float32."""
         raise NotImplementedError
@@ -86,6 +89,7 @@ class CartPole(Drawn):
     """
 
     cart = True
+    truths = ("place", "speed", "angle", "turn")
 
     def __init__(self, count: int = 1, *, pixels: bool = True, size: int = 84, limit: int = 500) -> None:
         super().__init__(count, size, pixels, 4)
@@ -130,6 +134,7 @@ class Pendulum(Drawn):
     """
 
     cart = False
+    truths = ("cosine", "sine", "speed")
 
     def __init__(self, count: int = 1, *, pixels: bool = True, size: int = 32, limit: int = 200) -> None:
         super().__init__(count, size, pixels, 2)

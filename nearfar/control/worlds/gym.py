@@ -15,6 +15,32 @@ LARGEST = 96
 """Pictures with a longer side are greyed and scaled to 84 by 84."""
 
 
+RAM: dict[str, dict[str, int]] = {
+    "Pong": {
+        "player_y": 51,
+        "player_x": 46,
+        "enemy_y": 50,
+        "enemy_x": 45,
+        "ball_x": 49,
+        "ball_y": 54,
+        "enemy_score": 13,
+        "player_score": 14,
+    },
+    "Breakout": {"ball_x": 99, "ball_y": 101, "player_x": 72, "blocks_hit_count": 77, "score": 84},
+    "Freeway": {"player_y": 14, "score": 103, **{f"enemy_car_x_{n}": 108 + n for n in range(10)}},
+    "Boxing": {
+        "player_x": 32,
+        "player_y": 34,
+        "enemy_x": 33,
+        "enemy_y": 35,
+        "enemy_score": 19,
+        "clock": 17,
+        "player_score": 18,
+    },
+}
+"""Where Atari games keep what is true of them (the Atari annotated RAM interface, arXiv 1906.08226)."""
+
+
 class GymWorld(World):
     """``count`` copies of a gymnasium environment, seeded from the ``rng`` of each reset.
 
@@ -59,6 +85,8 @@ class GymWorld(World):
             goal=self._seen.goal,
             goal_from=self._seen.goal_from,
         )
+        self._memory = RAM.get(name.removeprefix("ALE/").partition("-")[0], {})
+        self.truths = tuple(self._memory)
         self._now = np.zeros((count, *self._seen.shape), self._seen.dtype)
         self._goals = np.zeros((count, self._seen.goal), np.float32)
 
@@ -83,6 +111,13 @@ class GymWorld(World):
         self.over = terminated | truncated
         reached = None if reached is None else np.asarray(reached).astype(bool)
         return Stepped(self._take(raw), rewards.astype(np.float32), terminated, self.over.copy(), reached)
+
+    def truth(self) -> np.ndarray:
+        """Of Atari games in :data:`RAM`, the bytes (N, V) of their memory that are named there."""
+        if not self.truths:
+            return super().truth()
+        memory = [env.unwrapped.ale.getRAM() for env in self._env.envs]
+        return np.stack(memory)[:, [*self._memory.values()]]
 
     def _take(self, raw: Any) -> np.ndarray:
         self._now, self._goals = self._seen(raw)

@@ -83,6 +83,13 @@ class World(abc.ABC):
         """What a hand-written policy does now; not every world has one."""
         raise ValueError(f"{self.name} has no scripted policy; record with --policy random, or with a run")
 
+    truths: tuple[str, ...] = ()
+    """Names of what :meth:`truth` gives."""
+
+    def truth(self) -> np.ndarray:
+        """What is true now (N, V), of which an agent may see a picture only; for probes."""
+        return np.zeros((self.count, 0), np.float32)
+
     # What everyone uses ---------------------------------------------------------------------------------------
 
     def reset(self, rng: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,8 @@ futures against random states, pairs        :func:`pairwise_nce`, :func:`c_learn
 futures against random states, softmax      :func:`penalized_info_nce`, :func:`td_info_nce`
 views of one picture                        :func:`bilinear_info_nce`
 what the actor climbs                       :func:`reaching`, :func:`picking`, :func:`example_value`
+states of one skill                         :func:`becl`, :func:`becl_alone`
+consecutive frames, predicted futures       :func:`st_dim`, :func:`latent_info_nce`, :func:`latent_hinge`
 soft actor-critic                           :func:`soft_target`, :func:`value_regression`, :func:`soft_actor`,
                                             :func:`entropy_price`
 ==========================================  ==============================================================
@@ -13,21 +15,29 @@ soft actor-critic                           :func:`soft_target`, :func:`value_re
 from nearfar.losses.control.bilinear import bilinear_info_nce
 from nearfar.losses.control.difference import picking, td_info_nce
 from nearfar.losses.control.futures import c_learning, pairwise_nce, penalized_info_nce
+from nearfar.losses.control.latent import latent_hinge, latent_info_nce
 from nearfar.losses.control.reaching import cloning, example_value, reaching
+from nearfar.losses.control.skills import becl, becl_alone
 from nearfar.losses.control.soft import entropy_price, soft_actor, soft_target, value_regression
+from nearfar.losses.control.spatial import st_dim
 
 __all__ = [
+    "becl",
+    "becl_alone",
     "bilinear_info_nce",
     "c_learning",
     "cloning",
     "entropy_price",
     "example_value",
+    "latent_hinge",
+    "latent_info_nce",
     "pairwise_nce",
     "penalized_info_nce",
     "picking",
     "reaching",
     "soft_actor",
     "soft_target",
+    "st_dim",
     "td_info_nce",
     "value_regression",
 ]
