@@ -20,6 +20,7 @@ BENCHMARKS = {
     "end-to-end": ["end_to_end.py"],
     "gradient-cache": ["gradient_cache.py"],
     "embedding": ["embedding.py"],
+    "control": ["control.py"],
 }
 ON_REQUEST = {
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],

@@ -9,6 +9,7 @@ import numpy as np
 from nearfar.control.data.acting import acted, skills, watched
 from nearfar.control.data.frames import Frames
 from nearfar.control.data.replay import Replay, Sampling
+from nearfar.control.data.tasks import TaskWalks
 from nearfar.control.worlds import World
 from nearfar.evaluation import linear_regression_probe, mean_interval
 from nearfar.system import Scores, require
@@ -33,7 +34,10 @@ class Played(NamedTuple):
 
 
 def evaluate(method: Method, data: Any, *, seed: int = 0, episodes: int = 100) -> Scores:
-    """Agents by what they earn (:func:`evaluate_agent`), representations of frames by probes (:func:`probe_states`)."""
+    """Agents by what they earn (:func:`evaluate_agent`), representations of frames by probes (:func:`probe_states`),
+    beliefs by what they know of the task (:func:`probe_beliefs`)."""
+    if isinstance(data, TaskWalks):
+        return probe_beliefs(method, data, seed=seed)
     if isinstance(data, Frames):
         return probe_states(method, data, seed=seed)
     return evaluate_agent(method, data, seed=seed, episodes=episodes)
@@ -81,6 +85,28 @@ def probe_states(method: Method, data: Frames, *, seed: int = 0) -> Scores:
 
 
 LEAST_ENTROPY = 0.6
+
+
+def probe_beliefs(method: Method, data: TaskWalks, *, seed: int = 0) -> Scores:
+    """What a logistic probe of the belief at the end of a trajectory knows of its task: the cross entropy of the true
+    goal over that of an ideal observer (``excess nats``), and how often the likeliest goal is the true one."""
+    from sklearn.linear_model import LogisticRegression
+
+    held_out = data.held_out
+    if held_out is None:
+        raise ValueError(f"{data.name} has no trajectories held out to measure on")
+    train, test = embed(method, data), embed(method, held_out)
+    mean, spread = train.array.mean(0), train.array.std(0) + 1e-6
+    probe = LogisticRegression(max_iter=300, C=0.3).fit((train.array - mean) / spread, train.labels)
+    found = np.full((len(held_out), held_out.posterior.shape[1]), 1e-6)
+    found[:, probe.classes_] += probe.predict_proba((test.array - mean) / spread)
+    truth = np.asarray(held_out.labels)
+    own = np.arange(len(truth)), truth
+    ideal = -np.log(held_out.posterior[own]).mean()
+    known = -np.log(found[own] / found.sum(1)).mean()
+    scores = Scores({"excess nats": float(known - ideal), "accuracy": float((found.argmax(1) == truth).mean())})
+    scores["accuracy of an ideal observer"] = float(held_out.posterior.max(1).mean())
+    return scores.direct(lower=["excess nats"], neither=["accuracy of an ideal observer"])
 
 
 def _byte_probe(train: np.ndarray, known: np.ndarray, test: np.ndarray, truth: np.ndarray) -> float:

@@ -42,4 +42,22 @@ ENTRIES = (
         tiny={"steps": 2, "batch_size": 16},
         data="pixel-grid-episodes",
     ),
+    Entry(
+        slug="contrabar",
+        name="ContraBAR",
+        field="control",
+        paper="Choshen and Tamar, 2023, ICML, arXiv 2306.02418",
+        target="nearfar.control.methods.contrabar:ContraBAR",
+        summary="A memory of what was seen, done and earned tells what comes later from what happened in other tasks.",
+        parts=Parts(
+            views="a moment of a trajectory and what follows in it, or in others",
+            encoder="recurrent network over states, actions and rewards",
+            head="a scorer for each number of steps ahead",
+            loss="InfoNCE with steps of other trajectories",
+        ),
+        paper_training={"steps": 30_000, "batch_size": 25},
+        laptop={"steps": 600, "batch_size": 25, "belief": 64, "optimization.lr": 1e-3},
+        tiny={"steps": 2, "batch_size": 8, "lookahead": 2},
+        data="hidden-goals",
+    ),
 )

@@ -9,6 +9,7 @@ from nearfar.control.data.acting import Acting, Observed, acted, record, record_
 from nearfar.control.data.episodes import Episodes, Recorded, read_episodes
 from nearfar.control.data.frames import FramePairs, Frames
 from nearfar.control.data.replay import Replay, Sampling, Sequences, Transitions
+from nearfar.control.data.tasks import TaskBatch, TaskWalks
 from nearfar.control.worlds import WORLDS, world
 from nearfar.sources.data import Data
 from nearfar.sources.interaction import Interaction
@@ -24,6 +25,8 @@ __all__ = [
     "Replay",
     "Sampling",
     "Sequences",
+    "TaskBatch",
+    "TaskWalks",
     "Transitions",
     "acted",
     "load",
@@ -40,6 +43,7 @@ EMBEDDED = {name: what for name, (_, what) in WORLDS.items()} | {
 }
 for _name in ("pixel-cartpole", "pixel-pendulum"):
     EMBEDDED[f"{_name}{FRAMES}"] = f"frames of {_name} with what is true of them, recorded half at random"
+EMBEDDED["hidden-goals"] = "random walks in grids, each towards a hidden goal that rewards tell"
 EMBEDDED["pixel-grid-episodes"] = "20,000 random steps in pixel-grid, recorded"
 
 
@@ -74,6 +78,8 @@ def load(
         where = world(source, max(min(envs, recorded // 100), 1))
         policy = "scripted" if source in SCRIPTED else "random"
         return Recorded(record(where, recorded, policy=policy), name=f"{source}{EPISODES}", env=source)
+    if name == "hidden-goals":
+        return TaskWalks(held_out=TaskWalks(500, seed=1))
     if name.endswith(FRAMES) and not Path(name).exists():
         return frames(env or name.removesuffix(FRAMES), recorded)
     if data is None or name in WORLDS:

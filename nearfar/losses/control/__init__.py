@@ -5,6 +5,8 @@ futures against random states, pairs        :func:`pairwise_nce`, :func:`c_learn
 futures against random states, softmax      :func:`penalized_info_nce`, :func:`td_info_nce`
 views of one picture                        :func:`bilinear_info_nce`
 what the actor climbs                       :func:`reaching`, :func:`picking`, :func:`example_value`
+later in a trajectory against elsewhere     :func:`belief_nce`
+denoised states and their returns           :func:`return_contrast`
 states of one skill                         :func:`becl`, :func:`becl_alone`
 consecutive frames, predicted futures       :func:`st_dim`, :func:`latent_info_nce`, :func:`latent_hinge`
 soft actor-critic                           :func:`soft_target`, :func:`value_regression`, :func:`soft_actor`,
@@ -12,11 +14,13 @@ soft actor-critic                           :func:`soft_target`, :func:`value_re
 ==========================================  ==============================================================
 """
 
+from nearfar.losses.control.belief import belief_nce
 from nearfar.losses.control.bilinear import bilinear_info_nce
 from nearfar.losses.control.difference import picking, td_info_nce
 from nearfar.losses.control.futures import c_learning, pairwise_nce, penalized_info_nce
 from nearfar.losses.control.latent import latent_hinge, latent_info_nce
 from nearfar.losses.control.reaching import cloning, example_value, reaching
+from nearfar.losses.control.returns import return_contrast
 from nearfar.losses.control.skills import becl, becl_alone
 from nearfar.losses.control.soft import entropy_price, soft_actor, soft_target, value_regression
 from nearfar.losses.control.spatial import st_dim
@@ -24,6 +28,7 @@ from nearfar.losses.control.spatial import st_dim
 __all__ = [
     "becl",
     "becl_alone",
+    "belief_nce",
     "bilinear_info_nce",
     "c_learning",
     "cloning",
@@ -35,6 +40,7 @@ __all__ = [
     "penalized_info_nce",
     "picking",
     "reaching",
+    "return_contrast",
     "soft_actor",
     "soft_target",
     "st_dim",
