@@ -17,6 +17,7 @@ from nearfar.parts.patches import (
 )
 from nearfar.parts.propagation import PixelPropagation
 from nearfar.parts.prototypes import Prototypes
+from nearfar.parts.quantizer import ResidualQuantizer
 from nearfar.parts.queue import FeatureQueue
 from nearfar.parts.scale import LogitScale
 from nearfar.parts.shuffle import shuffled_groups
@@ -38,6 +39,7 @@ __all__ = [
     "MomentumEncoder",
     "PixelPropagation",
     "Prototypes",
+    "ResidualQuantizer",
     "Seen",
     "SparseMatrix",
     "UNetDecoder",

@@ -93,7 +93,7 @@ def test_wrong_tables_get_one_sentence(content: str, expected: str, tmp_path: Pa
 
 
 def test_wrong_sources_get_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="embedded are shoppers"):
+    with pytest.raises(FileNotFoundError, match="embedded are shoppers, adverts"):
         load("no/such/place")
     with pytest.raises(ValueError, match=r"no file \*.inter"):
         load(tmp_path)

@@ -144,6 +144,7 @@ WITHOUT_A_CASE = {
     "concentration": "is a measurement without gradient",
     "modal_contrast": "compares the rows of whole tables of parameters, which every rank holds",
     "modal_orthogonality": "is of the rows of one rank's batch, as in the released code",
+    "masked_contrast": "contrasts within each rank's own batch, whose related pairs it is told",
     "bpr": "compares two scores of each row; nothing of others enters",
     "full_contrast": "compares the rows of whole tables of parameters, which every rank holds",
     "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",

@@ -11,7 +11,10 @@ from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "FeaturedPairs", "Interactions", "Pairs", "load", "read_users"]
 
-EMBEDDED = {"shoppers": "generated shoppers whose tastes partly show in pictures and texts of the items"}
+EMBEDDED = {
+    "shoppers": "generated shoppers whose tastes partly show in pictures and texts of the items",
+    "adverts": "generated clicks on adverts, whose content tells only in part who likes them",
+}
 
 
 def load(
@@ -46,6 +49,10 @@ def load(
         from nearfar.recommend.data.shoppers import shoppers as generated
 
         return generated(shoppers)
+    if str(data) == "adverts":
+        from nearfar.recommend.data.adverts import adverts
+
+        return adverts(min(shoppers, 400))
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(

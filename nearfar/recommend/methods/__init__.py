@@ -1,7 +1,8 @@
 """One file per recommender."""
 
+from nearfar.recommend.methods.das import DAS
 from nearfar.recommend.methods.lightgcl import LightGCL
 from nearfar.recommend.methods.lightgcn import LightGCN
 from nearfar.recommend.methods.rearm import REARM
 
-__all__ = ["REARM", "LightGCL", "LightGCN"]
+__all__ = ["DAS", "REARM", "LightGCL", "LightGCN"]
