@@ -21,11 +21,13 @@ class TableBatch(NamedTuple):
 
     Attributes:
         columns: by name, (B,) numbers with NaN for gaps, or words with an empty one for gaps.
-        places: (B, 2) float32, longitude and latitude in degrees where the table has them; (B, 0) otherwise.
+        places: (B, 2) float64, longitude and latitude in degrees where the table has them; (B, 0) otherwise.
+        views: further arrays of each row by name, float32: ``images`` and ``counts`` (B, channels, H, W).
     """
 
     columns: Mapping[str, np.ndarray]
     places: Tensor
+    views: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)

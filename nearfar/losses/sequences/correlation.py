@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import full_precision, inverse_temperature, reduce_rows, tracks, whole_numbers
+from nearfar.losses._checks import embeddings, full_precision, inverse_temperature, reduce_rows, tracks, whole_numbers
 
 __all__ = ["autocorrelation", "autocorrelation_contrast"]
 
@@ -20,9 +20,12 @@ def autocorrelation(values: Tensor) -> Tensor:
 
     Returns:
         (T, C) in [-1, 1].
+
+    Raises:
+        TypeError: a dtype that is not floating.
+        ValueError: no matrix, or an empty one.
     """
-    if values.ndim != 2 or not values.is_floating_point() or not values.numel():
-        raise ValueError(f"values must be floating-point (T, C), got {values.dtype} of shape {tuple(values.shape)}")
+    (values,) = embeddings(values=values)
     steps = len(values)
     centred = values - values.mean(0)
     spectrum = torch.fft.rfft(centred, n=2 * steps, dim=0)

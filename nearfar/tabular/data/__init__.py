@@ -18,7 +18,10 @@ from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "Rows", "divide", "load"]
 
-EMBEDDED = {"flows": "generated network flows: rows on a curved surface and rows beside it, numbers and a category"}
+EMBEDDED = {
+    "flows": "generated network flows: rows on a curved surface and rows beside it, numbers and a category",
+    "region": "places of a generated region, with pictures, counts and a price",
+}
 GAPS = {"", "?", "nan", "na", "null", "none"}
 LABEL = ("label", "labels", "class", "anomaly", "outlier")
 PLACE = (("longitude", "lon", "lng"), ("latitude", "lat"))
@@ -44,7 +47,8 @@ def load(
 
     Args:
         data: a ``.csv``, ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` file with a row per example, its columns
-            numbers or categories, with gaps; ``.npz`` with ``X`` (N, F) and perhaps ``y``, as in ADBench; an array
+            numbers or categories, with gaps; ``.npz`` with ``X`` (N, F) and perhaps ``y``, as in ADBench, or with
+            ``lonlat`` (N, 2), ``images`` (N, H, W, 3), ``counts`` (N, kinds, 7, 7), columns (N,) and ``y``; an array
             (N, F); an embedded name, ``flows`` when nothing is given. A column ``id`` names rows; ``longitude`` and
             ``latitude`` place them.
         test: file of test rows.
@@ -61,7 +65,8 @@ def load(
     options: dict[str, Any] = {"label": label, "normal": normal, "leave_out": leave_out}
     options |= {"strict": strict, "max_bad": max_bad}
     if data is None or (isinstance(data, str) and data in GENERATORS):
-        return divide(GENERATORS[str(data or "flows")](count), division)
+        found = GENERATORS[str(data or "flows")](count)
+        return found if found.test is not None else divide(found, division)
     rows = _rows(data, **options)
     if not test:
         return divide(rows, division)
@@ -82,12 +87,28 @@ def _rows(data: str | Path | np.ndarray, *, label: str, normal: str, leave_out: 
     suffix = suffix_of(path)
     if suffix == ".npz":
         arrays = {name.lower(): array for name, array in read_npz(path).items()}
+        if "lonlat" in arrays:
+            return _placed(arrays, path)
         if "x" not in arrays:
             raise ValueError(f"{path} holds {', '.join(arrays)}; expected X, (N, F), and perhaps y")
         return _matrix(arrays["x"], arrays.get("y"), normal, path.stem)
     if suffix not in TABLES:
         raise ValueError(f"{path} is no table that this reads: {', '.join((*TABLES, '.npz'))}")
     return _table(path, label.lower(), normal, [n.strip().lower() for n in leave_out.split(",") if n.strip()], **bad)
+
+
+def _placed(arrays: Mapping[str, np.ndarray], path: Path) -> Rows:
+    """Places (N, 2) with arrays (N, channels, H, W), or pictures (N, H, W, 3) of bytes, and columns (N,)."""
+    places = arrays["lonlat"]
+    if places.ndim != 2 or places.shape[1] != 2 or places.dtype.kind not in "iuf":
+        raise ValueError(f"{path}: lonlat must be numbers (N, 2), got {places.dtype} of shape {places.shape}")
+    columns = {name: array for name, array in arrays.items() if array.ndim == 1 and name != "y"}
+    views = {name: array for name, array in arrays.items() if array.ndim == 4}
+    if views.get("images") is not None and views["images"].shape[3] == 3:
+        views["images"] = views["images"].transpose(0, 3, 1, 2) / 255
+    if "counts" in views and views["counts"].shape[2:] != (7, 7):
+        raise ValueError(f"{path}: counts must have shape (N, kinds, 7, 7), got {views['counts'].shape}")
+    return Rows(columns, arrays.get("y"), places=places, views=views, name=path.stem)
 
 
 def _matrix(x: np.ndarray, y: np.ndarray | None, normal: str, name: str) -> Rows:
@@ -118,9 +139,11 @@ def _table(path: Path, label: str, normal: str, left: list[str], *, strict: bool
     which = label or next((name for name in LABEL if name in cells), "")
     labels = labels_of([table.columns[which][row] for row in kept]) if which else None
     ids = np.array([str(table.columns["id"][row]) for row in kept]) if "id" in cells else None
-    columns = {n: v[kept] for n, v in cells.items() if n not in {which, "id", *left}}
-    rows = Rows(columns, labels, ids=ids, places=_places(cells, kept), normal=normal, name=path.stem, skipped=skipped)
-    _, unused = describe(rows.columns)
+    places = _places(cells, kept)
+    placed = {name for names in PLACE for name in names} if places is not None else set()
+    columns = {n: v[kept] for n, v in cells.items() if n not in {which, "id", *left, *placed}}
+    rows = Rows(columns, labels, ids=ids, places=places, normal=normal, name=path.stem, skipped=skipped)
+    unused = describe(rows.columns)[1] if rows.columns else []
     if unused:
         warnings.warn(f"columns {', '.join(unused)} of {path} are empty or hardly recur, and are not learned from")
     return rows
@@ -148,4 +171,10 @@ def _flows(count: int) -> Rows:
     return flows(count)
 
 
-GENERATORS: dict[str, Callable[[int], Rows]] = {"flows": _flows}
+def _region(count: int) -> Rows:
+    from nearfar.tabular.data.generated import region
+
+    return region(count)
+
+
+GENERATORS: dict[str, Callable[[int], Rows]] = {"flows": _flows, "region": _region}

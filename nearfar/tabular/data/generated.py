@@ -6,7 +6,7 @@ import numpy as np
 
 from nearfar.tabular.data.rows import Rows
 
-__all__ = ["flows"]
+__all__ = ["flows", "region"]
 
 FACTORS, FEATURES = 6, 24
 
@@ -57,3 +57,52 @@ def flows(count: int = 2000, *, anomalies: int = 300, seed: int = 0) -> Rows:
     columns["protocol"] = np.array(["tcp", "udp", "icmp"])[modes]
     labels = np.concatenate([np.zeros(count, np.int64), np.ones(anomalies, np.int64)])[order]
     return Rows(columns, labels, name="flows")
+
+
+def region(count: int = 1500, *, held_out: int = 600, seed: int = 0) -> Rows:
+    """Places in a region of 10 by 10 degrees: a picture, counts of what stands around, and a price for each.
+
+    Five smooth fields of three length scales decide all of them. A picture of 16 pixels shows two fields and their
+    slopes, the counts on a grid of 7 by 7 hexagons are Poisson with a rate from three, and the price, the label, is a
+    nonlinear function of two fields with noise. Test places are others of the same region.
+
+    Args:
+        count: places for training, at least 50.
+        held_out: places for test.
+        seed: equal arguments give equal regions.
+    """
+    if count < 50:
+        raise ValueError(f"region needs at least 50 places, got {count}")
+    rng = np.random.default_rng(seed)
+    waves = []
+    for scale in (4.0, 4.0, 2.0, 2.0, 1.2):
+        frequency = rng.normal(size=(2, 24)) / scale
+        waves.append((frequency, rng.uniform(0, 2 * np.pi, 24), rng.normal(size=24) / np.sqrt(12)))
+
+    def field(number: int, x: np.ndarray) -> np.ndarray:
+        frequency, phase, weight = waves[number]
+        return np.cos(x @ frequency + phase) @ weight
+
+    total = count + held_out
+    places = np.stack([rng.uniform(0, 10, total), rng.uniform(45, 55, total)], 1)
+    offset = np.stack(np.meshgrid(*[np.linspace(-0.4, 0.4, 16)] * 2), 2)
+    around = places[:, None, None] + offset
+    images = np.stack([field(0, around), field(2, around), field(0, around) * field(2, around)], 1)
+    images = np.clip(0.5 + 0.2 * images + 0.05 * rng.normal(size=images.shape), 0, 1)
+    offset = np.stack(np.meshgrid(*[np.linspace(-0.3, 0.3, 7)] * 2), 2)
+    around = places[:, None, None] + offset
+    rates = np.stack([field(i, around) for i in (1, 3, 4)], 1)
+    counts = rng.poisson(np.exp(np.clip(0.8 * np.repeat(rates, 2, 1) + 0.3, -3, 3))) / 10
+    price = np.exp(0.4 * field(0, places)) + np.abs(field(1, places)) + 0.2 * rng.normal(size=total)
+    parts = [
+        Rows(
+            {},
+            price[rows],
+            places=places[rows],
+            views={"images": images[rows].astype(np.float32), "counts": counts[rows].astype(np.float32)},
+            name=name,
+        )
+        for rows, name in ((slice(0, count), "region"), (slice(count, None), "region test"))
+    ]
+    parts[0].test = parts[1]
+    return parts[0]

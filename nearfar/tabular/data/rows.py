@@ -27,6 +27,7 @@ class Rows(Data):
         labels: one per row, or ``None``.
         ids: one per row; their numbers otherwise.
         places: (N, 2) longitude and latitude in degrees, or ``None``.
+        views: further arrays (N, channels, H, W) by name.
         normal: the label of a normal row; one of :data:`NORMAL` when empty.
         name: what to call the table.
         test: held-out rows.
@@ -45,19 +46,22 @@ class Rows(Data):
         *,
         ids: np.ndarray | None = None,
         places: np.ndarray | None = None,
+        views: Mapping[str, np.ndarray] | None = None,
         normal: str = "",
         name: str = "table",
         test: Rows | None = None,
         skipped: Skipped | None = None,
     ) -> None:
         self.columns = {key: _column(values) for key, values in columns.items()}
-        lengths = {len(values) for values in self.columns.values()} | ({len(labels)} if labels is not None else set())
+        self.views = {key: np.asarray(values, dtype=np.float32) for key, values in (views or {}).items()}
+        given = [*self.columns.values(), *self.views.values(), *(e for e in (labels, places) if e is not None)]
+        lengths = {len(values) for values in given}
         if len(lengths) != 1 or lengths == {0}:
             raise ValueError(f"{name} has columns of {sorted(lengths)} rows; all must have the same, and at least one")
         self.count = lengths.pop()
         self.labels = None if labels is None else np.asarray(labels)
         self._ids = np.arange(self.count) if ids is None else np.asarray(ids)
-        self.places = np.zeros((self.count, 0), np.float32) if places is None else np.asarray(places, dtype=np.float32)
+        self.places = np.zeros((self.count, 0)) if places is None else np.asarray(places, dtype=np.float64)
         self.normal, self.name, self.test = normal, name, test
         self.skipped = skipped or Skipped(self.count, kind="rows")
 
@@ -82,14 +86,16 @@ class Rows(Data):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return {"schema": self.schema, "rows": self.count}
+        schema = self.schema if self.columns else None
+        return {"schema": schema, "shapes": {name: view.shape[1] for name, view in self.views.items()}}
 
     def splits(self) -> Mapping[str, Data]:
         return {} if self.test is None else {"test": self.test}
 
     def batch(self, indices: np.ndarray) -> TableBatch:
         columns = {name: values[indices] for name, values in self.columns.items()}
-        return TableBatch(columns, torch.from_numpy(self.places[indices]))
+        views = {name: torch.from_numpy(values[indices]) for name, values in self.views.items()}
+        return TableBatch(columns, torch.from_numpy(self.places[indices]), views)
 
     def chosen(self, rows: np.ndarray, name: str, test: Rows | None = None) -> Rows:
         """These rows as a table of their own."""
@@ -98,6 +104,7 @@ class Rows(Data):
             None if self.labels is None else self.labels[rows],
             ids=self._ids[rows],
             places=self.places[rows],
+            views={key: values[rows] for key, values in self.views.items()},
             normal=self.normal,
             name=name,
             test=test,

@@ -2,5 +2,6 @@
 
 from nearfar.tabular.methods.clan import CLAN
 from nearfar.tabular.methods.slad import SLAD
+from nearfar.tabular.methods.spatial_embeddings import SpatialEmbeddings
 
-__all__ = ["CLAN", "SLAD"]
+__all__ = ["CLAN", "SLAD", "SpatialEmbeddings"]
