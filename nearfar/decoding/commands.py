@@ -33,7 +33,7 @@ def decodings(argv: Sequence[str]) -> int:
     from nearfar.decoding.evaluation import compared
 
     data, found = _opened(options, words)
-    rows = compared(found, data.held_out(), seed=options.seed)
+    rows = compared(found, data, seed=options.seed)
     print(json.dumps(rows) if options.json else f"{data.name}\n\n{table(rows, '{:.3f}'.format)}")
     return 0
 

@@ -21,6 +21,7 @@ def evaluate(method: Any, data: Any, *, seed: int = 0) -> Scores:
     Raises:
         ValueError: the prompts have no answers.
     """
+    method.prepare(data)
     prompts = data.held_out()
     given = answers_of(method, prompts, seed=seed)
     scores = accuracy(given, prompts)
@@ -68,6 +69,8 @@ def plain(text: str) -> str:
 def compared(methods: dict[str, Decodes], prompts: Prompts, *, seed: int = 0) -> dict[str, dict[str, float]]:
     """Several decoders on the same prompts: accuracy where answers are known, agreement with the first, tokens per
     second of wall time (of written answers; the first batch is written once before the clock starts)."""
+    for method in methods.values():
+        method.prepare(prompts)
     prompts = prompts.held_out()
     table: dict[str, dict[str, float]] = {}
     reference: list[str] | None = None

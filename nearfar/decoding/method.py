@@ -129,6 +129,9 @@ class Decodes:
             if getattr(prompts, column, None) is None:
                 raise ValueError(f"{type(self).__name__} {why}, and these prompts have no {column}")
 
+    def prepare(self, data: Any) -> None:
+        """Look at the data that is to be decoded, held-out and other part, once before anything is written."""
+
     @property
     def least(self) -> int:
         """How many words a plausibility constraint leaves at least: two under beam search."""
@@ -206,6 +209,7 @@ class Decodes:
             data: prompts; of a set with a held-out part, that part.
             seed: of drawn words.
         """
+        self.prepare(data)
         prompts = data.held_out() if isinstance(data, Prompts) else data
         self.check(prompts)
         size = self.writing.batch_size
@@ -226,12 +230,19 @@ class Decodes:
 
     def forced_looks(self, batch: PromptBatch, answers: Sequence[str]) -> tuple[list[Look], Tensor]:
         """All looks (N, T, V) at each word of given answers, and the words (N, T), -100 after an answer's end."""
+        words, mask = self.answer_words(answers)
+        looks = forced_looks(self.branches(batch), words, mask, early=self.early, norm=self.norm)
+        return looks, words.masked_fill(mask == 0, -100)
+
+    def answer_words(self, answers: Sequence[str], *, end: bool = False) -> tuple[Tensor, Tensor]:
+        """Words of answers (N, T), padded on the right with 0, and their mask; with ``end`` the end of text too."""
         rows = token_rows(self.lm, answers, what="answer", special=False)
+        rows = [[*row, self.lm.tokenizer.eos_token_id] for row in rows] if end else rows
         width = max(map(len, rows))
         device = self.lm.model.device
-        words = torch.tensor([row + [-100] * (width - len(row)) for row in rows], device=device)
-        mask = (words >= 0).long()
-        return forced_looks(self.branches(batch), words.clamp_min(0), mask, early=self.early, norm=self.norm), words
+        words = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+        return words, mask
 
     @torch.no_grad()
     def logp(self, batch: PromptBatch, answers: Sequence[str]) -> Tensor:

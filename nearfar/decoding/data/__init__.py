@@ -22,6 +22,7 @@ EMBEDDED = {
     "rare": "facts of which half have one frequent answer, for contrasts between layers",
     "scenes": "drawn scenes with yes-or-no questions, for a model that expects too much",
     "captions": "drawn scenes to be described, with a wrong description each",
+    "requests": "a toy language of requests, some of which are to be refused",
     "arithmetic": "chains of arithmetic with a shortcut among the lessons of the models",
 }
 

@@ -65,7 +65,8 @@ def questions(n: int, seed: int, *, kinds: tuple[str, ...] = KINDS) -> Asked:
 def captions(n: int, seed: int, *, train: bool) -> Asked:
     """Scenes to be described; the other answer has a shape swapped for, or joined by, a partner that is not there.
 
-    Of every third prompt the number of shapes is asked instead: a skill that contrast should leave alone.
+    Of every third prompt the number of shapes is asked instead, a skill that contrast should leave alone, and there is
+    no other answer.
     """
     rng = np.random.default_rng(derive_seed(seed, "captions", int(train)))
     held, prompts, answers, others, kind_of = [], [], [], [], []
@@ -77,7 +78,7 @@ def captions(n: int, seed: int, *, train: bool) -> Asked:
         prompts.append(f"{IMAGE} how many ?" if counted else f"{IMAGE} what is there ?")
         answers.append(str(len(present)) if counted else describe(present))
         wrong = [*present, PARTNER[lonely[0]]] if lonely else present[:-1] or [PARTNER[present[0]]]
-        others.append(str(len(present) % 4 + 1) if counted else describe(wrong))
+        others.append("" if counted else describe(wrong))
         kind_of.append("count" if counted else "caption")
     return Asked(draw(held, rng), prompts, answers, others, kind_of)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from nearfar.decoding.data import arithmetic, facts, rare, scenes
+from nearfar.decoding.data import arithmetic, facts, rare, requests, scenes
 from nearfar.decoding.data.prompts import Prompts
 from nearfar.decoding.pictures import pixels, seen, small_llava
 from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
@@ -20,7 +21,7 @@ PREFIX = "made:"
 TEST = 400
 
 
-def _prompts(asked: facts.Asked | arithmetic.Sums | rare.Rare | scenes.Asked, name: str, **rest: object) -> Prompts:
+def _prompts(asked: Any, name: str, **rest: object) -> Prompts:
     contexts = getattr(asked, "contexts", None)
     return Prompts(
         asked.prompts,
@@ -68,12 +69,20 @@ def captions_data(examples: int, seed: int) -> Prompts:
     return _prompts(train, "captions", splits={"test": test}, models=models)
 
 
+def requests_data(examples: int, seed: int) -> Prompts:
+    models = {"model": _name("requests", seed)}
+    test = _prompts(requests.requests(TEST, seed, train=False), "requests", models=models)
+    train = requests.requests(examples, seed, train=True)
+    return _prompts(train, "requests", splits={"test": test}, models=models)
+
+
 DATA: dict[str, Callable[[int, int], Prompts]] = {
     "facts": facts_data,
     "arithmetic": arithmetic_data,
     "rare": rare_data,
     "scenes": scenes_data,
     "captions": captions_data,
+    "requests": requests_data,
 }
 
 
@@ -89,10 +98,10 @@ def _facts(teaching: Teaching) -> Callable[[int], CausalLM]:
     return build
 
 
-def _arithmetic(teaching: Teaching) -> Callable[[int], CausalLM]:
+def _arithmetic(teaching: Teaching, shortcut: float = arithmetic.SHORTCUT) -> Callable[[int], CausalLM]:
     def build(seed: int) -> CausalLM:
         lm = causal_model(llama_config(teaching), tokenizer=word_tokenizer(arithmetic.WORDS))
-        return teach(lm, Lessons(*arithmetic.lessons(8000, seed)), teaching, seed)
+        return teach(lm, Lessons(*arithmetic.lessons(8000, seed, shortcut=shortcut)), teaching, seed)
 
     return build
 
@@ -118,12 +127,25 @@ def _scenes(teaching: Teaching) -> Callable[[int], CausalLM]:
     return build
 
 
+def _requests(teaching: Teaching) -> Callable[[int], CausalLM]:
+    def build(seed: int) -> CausalLM:
+        lm = causal_model(llama_config(teaching), tokenizer=word_tokenizer(requests.WORDS))
+        return teach(lm, Lessons(*requests.lessons(4000, seed)), teaching, seed)
+
+    return build
+
+
 MODELS: dict[str, tuple[Callable[[int], CausalLM], Sequence[str]]] = {
     "facts": (_facts(Teaching()), ("facts",)),
     "facts-deep": (_facts(Teaching(layers=4, lr=3e-3)), ("facts",)),
     "scenes": (_scenes(Teaching(lr=2e-3)), ("scenes", "../pictures")),
+    "requests": (_requests(Teaching(steps=200)), ("requests",)),
+    "scenes-quick": (_scenes(Teaching(steps=10)), ("scenes", "../pictures")),
+    "rare-quick": (_rare(Teaching(layers=6, steps=20, lr=3e-3, early=0.1)), ("rare",)),
     "rare": (_rare(Teaching(layers=6, steps=250, lr=3e-3, early=0.1)), ("rare",)),
     "arithmetic": (_arithmetic(Teaching(layers=2, steps=400)), ("arithmetic",)),
+    "arithmetic-clean": (_arithmetic(Teaching(layers=2, steps=400), 0.0), ("arithmetic",)),
+    "arithmetic-clean-amateur": (_arithmetic(Teaching(layers=1, width=16, steps=200), 0.0), ("arithmetic",)),
     "arithmetic-amateur": (_arithmetic(Teaching(layers=1, width=16, steps=200)), ("arithmetic",)),
 }
 """How each made model comes to be, and the modules that decide it."""

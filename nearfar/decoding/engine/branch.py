@@ -146,7 +146,6 @@ def parted(logits: Tensor, early: Tensor | None, branches: Sequence[Branch]) -> 
     return [Look(*pair) for pair in zip(logits.split(sizes), layers, strict=True)]
 
 
-@torch.no_grad()
 def forced_looks(
     branches: Sequence[Branch], words: Tensor, mask: Tensor, *, early: Sequence[int] = (), norm: Any = None
 ) -> list[Look]:

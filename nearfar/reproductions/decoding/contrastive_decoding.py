@@ -1,0 +1,72 @@
+"""Contrastive decoding for reasoning: an amateur that knows the shortcut, and a task without one."""
+
+from __future__ import annotations
+
+from nearfar.decoding.data import Prompts
+from nearfar.decoding.data.worlds import made
+from nearfar.decoding.evaluation import answers_of, plain
+from nearfar.decoding.method import Decoder, Decodes, Writing
+from nearfar.decoding.methods import ContrastiveDecoding
+from nearfar.reproductions.decoding.beds import bed
+from nearfar.reproductions.harness import Claim, Reproduction
+
+SHORT = Writing(max_new_tokens=7, batch_size=100)
+
+
+def judged(decoder: Decodes, data: Prompts) -> dict[str, float]:
+    """The share of right chains, and of those that copy the first number."""
+    held = data.held_out()
+    assert held.answers is not None
+    assert held.others is not None
+    found = [plain(text) for text in answers_of(decoder, held)]
+    return {
+        "exact match": sum(a == plain(b) for a, b in zip(found, held.answers, strict=True)) / len(found),
+        "copies": sum(a == plain(b) for a, b in zip(found, held.others, strict=True)) / len(found),
+    }
+
+
+def run(seed: int) -> dict[str, dict[str, float]]:
+    data, expert = bed("arithmetic", seed)
+    amateur = made(f"made:arithmetic-amateur/{seed}")
+    found = {"greedy": judged(Decoder(expert, writing=SHORT), data)}
+    for weight in (0.0, 0.25, 0.5, 1.0):
+        name = "mask only" if not weight else f"weight {weight:g}"
+        decoder = ContrastiveDecoding(expert, amateur, form="reasoning", weight=weight, writing=SHORT)
+        found[name] = judged(decoder, data)
+    found["amateur"] = judged(Decoder(amateur, writing=SHORT), data)
+    clean, clean_amateur = (made(f"made:arithmetic-{name}/{seed}") for name in ("clean", "clean-amateur"))
+    found["greedy, no shortcut"] = judged(Decoder(clean, writing=SHORT), data)
+    contrast = ContrastiveDecoding(clean, clean_amateur, form="reasoning", writing=SHORT)
+    found["weight 0.5, no shortcut"] = judged(contrast, data)
+    return found
+
+
+REPRODUCTION = Reproduction(
+    run=run,
+    seeds=3,
+    setting="""Made chains of arithmetic; in three of ten lessons the steps copy the first number instead. The expert
+    is a Llama of two layers of width 64 stopped early, the amateur one layer of width 16. 400 held-out chains, greedy.
+    Beside it the same without a shortcut among the lessons. The task is constructed so that the amateur holds the
+    error.""",
+    claims=(
+        Claim(
+            "Contrastive decoding beats greedy decoding by five points",
+            "weight 0.5",
+            "greedy",
+            "exact match",
+            margin=0.05,
+        ),
+        Claim("It copies less", "weight 0.5", "greedy", "copies", better="lower", role="ablation"),
+        Claim("It beats the plausibility constraint alone", "weight 0.5", "mask only", "exact match", role="ablation"),
+        Claim(
+            "Without a shortcut it loses at most two points",
+            "weight 0.5, no shortcut",
+            "greedy, no shortcut",
+            "exact match",
+            margin=-0.02,
+            role="sanity",
+        ),
+    ),
+    explanation="""The paper's gains come from experts of 7 to 65 billion parameters with an amateur of 1.5; an amateur
+    of one layer of width 16 hardly learns the shortcut itself, so that there is little of it to take away.""",
+)
