@@ -43,6 +43,7 @@ SHARED_ROOMS = {
     # Dense pre-training is vision's random crops with their places kept.
     "segmentation": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
     # Pictures with labels are vision's pictures with a table beside them, their views vision's.
+    "security": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
     "labels": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }
 """What a field may take of another: never its methods."""
