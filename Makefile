@@ -45,6 +45,7 @@ reproduce: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python tools/results_table.py
+	$(BIN)/python tools/taxonomy_table.py
 	$(BIN)/python tools/performance_table.py
 
 clean:

@@ -155,6 +155,8 @@ class Entry:
         tiny: what is changed from ``laptop`` where the smallest training will do, as in tests.
         data: the embedded data that it learns from when none is given; the field's own when not named.
         commands: what to type besides the usual commands, as (purpose, command).
+        tags: its place in the reviews' terms (see :mod:`nearfar.catalogue.terms`) where the words of its parts do not
+            say it, such as ``{"negatives": "none"}``.
     """
 
     slug: str
@@ -171,6 +173,7 @@ class Entry:
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str | None = None
     commands: tuple[tuple[str, str], ...] = ()
+    tags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def trains(self) -> bool:

@@ -43,6 +43,7 @@ SHARED_ROOMS = {
     # Dense pre-training is vision's random crops with their places kept.
     "segmentation": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
     # Pictures with labels are vision's pictures with a table beside them, their views vision's.
+    "taxonomy": ("nearfar.vision.data",),
     "security": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
     "labels": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from nearfar.catalogue import ENTRIES, FIELDS, find
+from nearfar.catalogue.terms import TERMS, answers, grouped, terms
 from nearfar.system import Entry
 
 EXTRAS = {
@@ -33,9 +34,23 @@ EXTRAS = {
 def list_methods(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar list", description="Every system and data set of the library.")
     parser.add_argument("--field", choices=FIELDS, help="only the systems of one field")
+    parser.add_argument("--by", choices=[*TERMS], help="group them by the reviews' answers to a question")
+    for question in TERMS:
+        parser.add_argument(f"--{question}", choices=answers(question), help="only systems with this answer")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
     options = parser.parse_args(argv)
+    asked = {question: getattr(options, question) for question in TERMS if getattr(options, question)}
     rows = [e for e in ENTRIES if options.field in (None, e.field) and e.kind != "study"]
+    if asked:
+        rows = [e for e in rows if all(answer in terms(e).get(q, ()) for q, answer in asked.items())]
+        if not rows:
+            said = ", ".join(f"{question} {answer}" for question, answer in asked.items())
+            print(f"no system has {said}", file=sys.stderr)
+            return 0
+    if options.by and not options.json:
+        for answer, systems in grouped(rows, options.by).items():
+            print(f"{options.by} {answer} ({len(systems)}): {', '.join(s.slug for s in systems)}")
+        return 0
     if options.json:
         print(json.dumps([_row(s) for s in rows], indent=2))
         return 0
@@ -60,6 +75,7 @@ def _row(system: Entry) -> dict[str, Any]:
         "paper": system.paper,
         "summary": system.summary,
         "verdict": system.verdict,
+        "terms": {question: list(found) for question, found in terms(system).items()},
     }
 
 
