@@ -128,4 +128,22 @@ ENTRIES = (
         tiny={"steps": 2, "dim": 16, "clusters": (4,)},
         data="library",
     ),
+    Entry(
+        slug="sega",
+        name="SEGA",
+        field="graph",
+        paper="Wu et al., 2023, ICML, arXiv 2305.04501",
+        target="nearfar.graph.methods.sega:SEGA",
+        summary="A changed graph is contrasted with its coding tree, a hierarchy that loses nothing essential.",
+        parts=Parts(
+            views="the coding tree of small structural entropy, and a changed graph as in GraphCL",
+            encoder="graph isomorphism network, and sums up the tree",
+            head="2-layer MLP of each",
+            loss="InfoNCE without the positive in the denominator",
+        ),
+        paper_training={"epochs": 20, "batch_size": 128},
+        laptop={"epochs": 40, "batch_size": 64, "optimization.lr": 1e-3},
+        tiny={"epochs": 1},
+        data="motifs",
+    ),
 )

@@ -7,5 +7,6 @@ from nearfar.graph.methods.grace import GRACE
 from nearfar.graph.methods.graphcl import GraphCL
 from nearfar.graph.methods.meow import MEOW
 from nearfar.graph.methods.scgc import SCGC
+from nearfar.graph.methods.sega import SEGA
 
-__all__ = ["ARIEL", "BGRL", "DAENS", "GRACE", "MEOW", "SCGC", "GraphCL"]
+__all__ = ["ARIEL", "BGRL", "DAENS", "GRACE", "MEOW", "SCGC", "SEGA", "GraphCL"]
