@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nearfar.graph.data.bisnd import BiSND
 from nearfar.graph.data.graph_set import GraphSet, from_archive, from_tu, motif_graphs
 from nearfar.graph.data.kinds import LinkedKinds, OneGraph, WholeGraphs
 from nearfar.graph.data.linked import LinkedGraph, from_acm, library
@@ -15,6 +16,7 @@ from nearfar.training import Data
 
 __all__ = [
     "EMBEDDED",
+    "BiSND",
     "GraphSet",
     "LinkedGraph",
     "LinkedKinds",
@@ -40,9 +42,10 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
     Args:
         data: an ``.npz`` file with ``x`` (N, F), or its sparse rows ``x_data``, ``x_indices``, ``x_indptr`` and
             ``x_shape``; ``edge_index`` (2, E), or ``edges`` that name each undirected edge once; and, where known,
-            ``y`` (N,). Many graphs: an archive with ``node_off``, ``edge_off``, ``edges`` and perhaps ``node_tag`` and
-            ``y``, or a folder in the form of the TU collection. Papers with authors and subjects: an archive in the
-            form of HeCo's. Or an embedded name, ``citation`` when nothing is given.
+            ``y`` (N,). Many graphs: an archive with ``node_off``, ``edge_off``, ``edges`` and perhaps ``node_tag``
+            and ``y``, or a folder in the form of the TU collection. A folder with ``features.csv``, ``labels.csv``
+            and ``edges.csv`` in the form of BiSND. Papers with authors and subjects: an archive in the form of
+            HeCo's. Or an embedded name, ``citation`` when nothing is given.
         nodes: size of the generated citation graph, of the generated library in papers, and of the generated set in
             graphs (there at most 240).
     """
@@ -58,6 +61,8 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
         found = citation_graph(nodes=nodes)
         return NodeGraph(found["x"], found["edge_index"], found["y"], name="citation")
     path = Path(data)
+    if (path / "features.csv").is_file():
+        return BiSND(path)
     if path.is_dir():
         return from_tu(path)
     if not path.is_file():
