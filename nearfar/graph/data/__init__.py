@@ -36,7 +36,7 @@ EMBEDDED = {
 }
 
 
-def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
+def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: int = 0) -> Data:
     """A graph from wherever it is.
 
     Args:
@@ -48,7 +48,18 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500) -> Data:
             HeCo's. Or an embedded name, ``citation`` when nothing is given.
         nodes: size of the generated citation graph, of the generated library in papers, and of the generated set in
             graphs (there at most 240).
+        sampled: how many nodes of a graph a training step sees, a random part drawn by walks; 0 for all. Graphs whose
+            nodes are too many for a contrast among all of them train in this way; embedding sees the whole graph.
     """
+    found = _found(data, nodes)
+    if sampled:
+        if not isinstance(found, NodeGraph):
+            raise ValueError(f"sampled is for one large graph, and {found.name} holds many; leave it out")
+        found.sample_parts(sampled)
+    return found
+
+
+def _found(data: str | Path | Data | None, nodes: int) -> Data:
     if isinstance(data, Data):
         return data
     if str(data) == "motifs":

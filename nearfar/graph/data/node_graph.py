@@ -11,6 +11,7 @@ import torch
 from scipy import sparse
 
 from nearfar.graph.data.kinds import OneGraph
+from nearfar.graph.data.sampled import Parts
 from nearfar.graph.extra import torch_geometric
 from nearfar.parts.sparse_product import compressed
 from nearfar.sources.fingerprint import digest_of
@@ -115,6 +116,7 @@ class NodeGraph(Data):
             self.graph.rows, self.graph.rows_transposed = _compressed(x)
         self.labels = labels
         self.name = name
+        self.parts: Parts | None = None
         self.notes = (
             f"{x.shape[1]:,} features, {'each row divided by its sum' if self.normalized else 'as they are'}",
             f"{edge_index.shape[1]:,} directed edges",
@@ -122,6 +124,23 @@ class NodeGraph(Data):
 
     def __len__(self) -> int:
         return 1
+
+    def sample_parts(self, size: int) -> NodeGraph:
+        """Let a training step see a random part of so many nodes; embedding still sees the whole graph. Returns
+        itself.
+
+        Raises:
+            ValueError: a size below 2.
+        """
+        self.parts = Parts(self.graph.edge_index.numpy(), self.graph.num_nodes, size)
+        return self
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """The one graph, or the number from which its part is drawn."""
+        return super().order(rng) if self.parts is None else rng.integers(1 << 31, size=1)
+
+    def training_batch(self, indices: np.ndarray) -> Any:
+        return self.graph if self.parts is None else self.parts.draw(self.graph.x, int(indices[0]))
 
     def batch(self, indices: np.ndarray) -> Any:
         return self.graph

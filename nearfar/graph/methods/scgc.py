@@ -80,6 +80,8 @@ class SCGC(Method):
         self.register_buffer("target", torch.zeros(size, clusters))
 
     def begin(self, data: NodeGraph) -> None:
+        if data.parts is not None:
+            raise ValueError("SCGC clusters all nodes at once and cannot train on parts; leave --sampled out")
         self.influence = influence(data.graph.edge_index, data.graph.num_nodes, self.order_of_graph, self.cumulative)
 
     resumed = begin
