@@ -135,7 +135,7 @@ class SeriesSet(Data):
         """An epoch of sections."""
         return rng.permutation(len(self.sections))
 
-    def sampler(self, batch_size: int, total: int, **options: Any) -> StepSampler:
+    def sampler(self, batch_size: int, total: int, *, accumulate: int = 1, **options: Any) -> StepSampler:
         order = options.pop("order", None) or self.order
         return StepSampler(len(self.sections), batch_size, total, order=order, **options)
 
