@@ -23,7 +23,8 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.graphs`, whole graphs, neighbours and clusters of nodes;
 :mod:`nearfar.losses.recommendation`, users and items;
 :mod:`nearfar.losses.anomaly`, what is normal, so that what is not stands out;
-:mod:`nearfar.losses.sequences`, steps and windows of time series.
+:mod:`nearfar.losses.sequences`, steps and windows of time series;
+:mod:`nearfar.losses.text`, sentences that people judged, and lists of them.
 """
 
 from nearfar.losses import (
@@ -40,6 +41,7 @@ from nearfar.losses import (
     recommendation,
     reconstruction,
     sequences,
+    text,
 )
 from nearfar.losses.alignment import *  # noqa: F403
 from nearfar.losses.anomaly import *  # noqa: F403
@@ -54,6 +56,7 @@ from nearfar.losses.preference import *  # noqa: F403
 from nearfar.losses.recommendation import *  # noqa: F403
 from nearfar.losses.reconstruction import *  # noqa: F403
 from nearfar.losses.sequences import *  # noqa: F403
+from nearfar.losses.text import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += contrast.__all__
@@ -69,3 +72,4 @@ __all__ += decoding.__all__
 __all__ += anomaly.__all__
 __all__ += sequences.__all__
 __all__ += preference.__all__
+__all__ += text.__all__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -14,13 +15,18 @@ from nearfar.training import Method, Optimization
 class TextBatch(NamedTuple):
     """Raw sentences (N strings) and, for supervised sets, what each entails and what contradicts it.
 
-    ``rows`` (N,) int64 gives their positions in the collection.
+    ``rows`` (N,) int64 gives their positions in the collection. Where a sentence has several hard negatives, the
+    others are in ``more_negatives``, lists of N. Pairs that people judged are ``sentences`` and ``seconds`` with
+    ``scores`` (N,) float32.
     """
 
     sentences: list[str]
     rows: Tensor
     positives: list[str] | None = None
     negatives: list[str] | None = None
+    more_negatives: Sequence[list[str]] = ()
+    seconds: list[str] | None = None
+    scores: Tensor | None = None
 
 
 class TextMethod(Method):

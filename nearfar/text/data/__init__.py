@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ COLUMNS = (
     *("body", "utterance", "comment", "tweet", "abstract", "description", "title"),
 )
 POSITIVES = ("positive", "entailment", "sent1", "pos", "answer")
-NEGATIVES = ("negative", "contradiction", "hard_neg", "neg")
+NEGATIVES = ("negative", "contradiction", "hard_neg", "neg", "negative_0", "negative_1")
+_NUMBERED = re.compile(r"(negative|neg)_\d+")
 SECONDS = ("sentence2", "s2", "hypothesis")
 SCORES = ("score", "similarity", "gold", "similarity_score", "gold_score", "relatedness_score")
 LABELS = ("label", "labels", "intent", "class", "category", "topic")
@@ -39,6 +41,7 @@ LABELS = ("label", "labels", "intent", "class", "category", "topic")
 EMBEDDED = {
     "grammar": "sentences from a grammar with synonyms, paraphrases and negation, meaning known",
     "grammar-entailment": "the same with entailed and contradicting partners, for supervised training",
+    "grammar-pairs": "pairs of such sentences, scored from 0 to 1 by the meaning that they share",
 }
 
 
@@ -48,6 +51,7 @@ def load(
     examples: int = 8000,
     text_column: str | None = None,
     label_column: str | None = None,
+    scored_pairs: bool = False,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
@@ -61,11 +65,13 @@ def load(
             columns; or an embedded name, ``grammar`` when nothing is given. Of a table the column ``sentence`` (or
             ``text``, ``anchor``, ``premise``, ``query``, ``question``, ``review``, ``content``, ``title``) is read,
             with ``positive``/``entailment``, ``negative``/``contradiction`` and ``label`` (``intent``, ``class``,
-            ``category``) where present. ``sentence1`` and ``sentence2`` are both sentences; with a ``score`` they are
-            pairs for evaluation too.
+            ``category``) where present; further hard negatives of a row are ``negative_1``, ``negative_2`` and so on.
+            ``sentence1`` and ``sentence2`` are both sentences; with a ``score`` they are pairs for evaluation too.
         examples: number of sentences that embedded sets generate.
         text_column: the column of sentences, if not one of those.
         label_column: the column of labels, if not one of those.
+        scored_pairs: keep ``sentence1``, ``sentence2`` and ``score`` together as pairs to train on, which regression
+            and ordering of judgements need, instead of taking every sentence by itself.
         strict: stop at the first line or row that cannot be used, instead of leaving it out and listing it. Empty
             lines are no sentences and count nowhere. Equal sentences are kept, and kept apart in training: as far from
             one another in each epoch as their number allows.
@@ -75,7 +81,7 @@ def load(
         return data
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _grammar(str(data or "grammar"), examples)
-    wanted = {"text": text_column, "label": label_column}
+    wanted = {"text": text_column, "label": label_column, "scored": "score" if scored_pairs else None}
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
     if isinstance(data, Mapping) or hasattr(data, "to_dict"):
         columns = data if isinstance(data, Mapping) else data.to_dict("list")
@@ -161,6 +167,7 @@ def _from_table(
             f"{', '.join(COLUMNS)}, or --text-column"
         )
     texts = [table.columns[c] for part, c in read.items() if c is not None and part not in ("label", "score")]
+    texts += [table.columns[c] for c in _numbered_negatives(table, read["negative"])]
     table = table.without(lambda row: next(filter(None, (why_no_text(column[row]) for column in texts)), ""))
     skipped = Skipped(len(table.places) + len(table.bad), kind="sentences", **checks)
     skipped.set_aside(table.bad, where)
@@ -168,7 +175,8 @@ def _from_table(
         raise ValueError(
             f"{where} holds no sentence: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}"
         )
-    left = [column for column in table.columns if column not in read.values()]
+    negatives = _numbered_negatives(table, read["negative"])
+    left = [column for column in table.columns if column not in (*read.values(), *negatives)]
     if left and len(table.columns) > 1:
         taken = ", ".join(f"{column} as {part}" for part, column in read.items() if column)
         warnings.warn(f"of {where} are read {taken}; left out are {', '.join(left)}", stacklevel=4)
@@ -179,6 +187,16 @@ def _from_table(
 
     sentences, seconds, labels = values("sentence") or [], values("second"), labels_of(values("label"))
     pairs = None
+    if wanted.get("scored"):
+        gold = _numbers(values("score"))
+        if seconds is None or gold is None:
+            raise ValueError(
+                f"{where} has no scored pairs: those are sentence1, sentence2 and a score that is a number in every "
+                f"row; its columns are {', '.join(table.columns)}"
+            )
+        scored = seconds, gold
+        judged = (sentences, *scored)
+        return Sentences(sentences, scored=scored, pairs=judged, name=name, splits=splits, skipped=skipped)
     if seconds is not None:
         pairs = (sentences, seconds, gold) if (gold := _numbers(values("score"))) is not None else None
         use = "pairs with scores, for evaluation, and both" if pairs else "both"
@@ -190,6 +208,7 @@ def _from_table(
         labels,
         positives=None if seconds is not None else values("positive"),
         negatives=None if seconds is not None else values("negative"),
+        more_negatives=() if seconds is not None else [table.columns[column] for column in negatives],
         pairs=pairs,
         name=name,
         splits=splits,
@@ -204,6 +223,12 @@ def _column(table: Table, wanted: str | None, usual: Sequence[str], where: str) 
     if wanted.lower() not in table.columns:
         raise ValueError(f"{where} has no column {wanted!r}; its columns are {', '.join(table.columns)}")
     return wanted.lower()
+
+
+def _numbered_negatives(table: Table, first: str | None) -> list[str]:
+    """The columns of further hard negatives, by their number; none without a first."""
+    found = {} if first is None else {name: _NUMBERED.fullmatch(name) for name in table.columns if name != first}
+    return sorted((name for name, match in found.items() if match), key=lambda name: int(name.rpartition("_")[2]))
 
 
 def _numbers(values: Sequence[Any] | None) -> np.ndarray | None:
@@ -225,5 +250,8 @@ def _grammar(name: str, examples: int) -> Sentences:
     if name == "grammar-entailment":
         anchors, positives, negatives = grammar.triplets(examples, seed=0)
         return Sentences(anchors, positives=positives, negatives=negatives, name=name, splits={"test": held_out})
+    if name == "grammar-pairs":
+        first, second, gold = grammar.similarity_pairs(examples, seed=0)
+        return Sentences(first, scored=(second, gold / 5), name=name, splits={"test": held_out})
     corpus = grammar.grammar_corpus(examples, seed=0)
     return Sentences(corpus.sentences, name=name, splits={"test": held_out})

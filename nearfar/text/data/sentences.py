@@ -21,6 +21,8 @@ class Sentences(Data):
         sentences: N strings.
         labels: (N,) class numbers or names, or ``None``.
         positives, negatives: N strings each, for supervised training, or ``None``.
+        more_negatives: further hard negatives of each sentence, lists of N strings.
+        scored: ``(seconds, scores)``, N strings and N numbers: how alike each sentence and its second were judged.
         pairs: ``(a, b, gold)`` with gold similarities, for evaluation by rank correlation, or ``None``.
         name: what to call the set.
         splits: held-out sets by name.
@@ -39,6 +41,8 @@ class Sentences(Data):
         *,
         positives: Sequence[str] | None = None,
         negatives: Sequence[str] | None = None,
+        more_negatives: Sequence[Sequence[str]] = (),
+        scored: tuple[Sequence[str], np.ndarray] | None = None,
         pairs: tuple[Sequence[str], Sequence[str], np.ndarray] | None = None,
         name: str = "sentences",
         splits: Mapping[str, Data] | None = None,
@@ -48,11 +52,15 @@ class Sentences(Data):
         for position, sentence in enumerate(self.sentences):
             if not isinstance(sentence, str):
                 raise TypeError(f"sentence {position} is a {type(sentence).__name__}, not a string")
-        for what, values in (("labels", labels), ("positives", positives), ("negatives", negatives)):
+        partners = [("labels", labels), ("positives", positives), ("negatives", negatives)]
+        partners += [(f"more_negatives[{number}]", column) for number, column in enumerate(more_negatives)]
+        partners += [*zip(("seconds", "scores"), scored or (None, None), strict=True)]
+        for what, values in partners:
             if values is not None and len(values) != len(self.sentences):
                 raise ValueError(f"{what} has {len(values)} entries for {len(self.sentences)} sentences")
         self.labels = None if labels is None else np.asarray(labels)
         self.positives, self.negatives, self.pairs = positives, negatives, pairs
+        self.more_negatives, self.scored = [*more_negatives], scored
         self.name, self.skipped = name, skipped
         self._splits = dict(splits or {})
 
@@ -68,6 +76,9 @@ class Sentences(Data):
             torch.as_tensor(indices),
             pick(self.positives),
             pick(self.negatives),
+            [[column[i] for i in indices] for column in self.more_negatives],
+            None if self.scored is None else [self.scored[0][i] for i in indices],
+            None if self.scored is None else torch.as_tensor(self.scored[1][indices], dtype=torch.float32),
         )
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
@@ -83,6 +94,8 @@ class Sentences(Data):
             "labels": self.labels,
             "positives": self.positives,
             "negatives": self.negatives,
+            "more_negatives": self.more_negatives or None,
+            "scored": self.scored,
             "pairs": self.pairs,
         }
         return {name: digest_of(part) for name, part in parts.items() if part is not None}
