@@ -28,7 +28,7 @@ class TextEncoder(nn.Module):
     Shape: N strings, or Tokens of (N, T), to (N, D).
     """
 
-    by_example = ("forward", "hidden")
+    by_example = ("forward", "hidden", "attended")
 
     def __init__(
         self, model: nn.Module, tokenizer: Callable[[Sequence[str]], Tokens], pooling: Pooling = "avg"
@@ -66,8 +66,23 @@ class TextEncoder(nn.Module):
             states = (output.hidden_states[1] + states) / 2
         return states
 
+    def attended(self, tokens: Tokens, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """The sentences' vectors (N, D), and attention (N, L, H, T, T) of the layers from ``first`` to before ``last``.
+
+        For networks whose attention is ``eager``: the others keep no maps. They are those after dropout.
+        """
+        both = self.pooling == "avg_first_last"
+        output = self.model(**tokens._asdict(), output_hidden_states=both, output_attentions=True)
+        states = output.last_hidden_state
+        if both:
+            states = (output.hidden_states[1] + states) / 2
+        return self.pooled(states, tokens.attention_mask), torch.stack(output.attentions[first:last], 1)
+
     def forward(self, text: Tokens | Sequence[str]) -> Tensor:
-        states, mask = self.states(text)
+        return self.pooled(*self.states(text))
+
+    def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+        """One vector (N, D) of token states (N, T, D) with their mask (N, T)."""
         if self.pooling == "cls":
             return states[:, 0]
         if self.pooling == "last_token":

@@ -4,12 +4,27 @@
 a gold similarity per pair     :func:`cosine_regression`, and only their order, :func:`cosent`
 alike or not, per pair         :func:`pair_margin`, and the hard ones only, :func:`online_pair_margin`
 one of two is nearer           :func:`triplet_margin`
+nearer than all of a batch     :func:`energy_hinge`
+a list's right passages        :func:`circle_loss`
+attention of two views         :func:`attention_mutual_information`
 =============================  ==================================================================
 
 Ranking among the sentences of a batch is :func:`nearfar.losses.info_nce`.
 """
 
+from nearfar.losses.text.attention import attention_mutual_information
+from nearfar.losses.text.energy import energy_hinge
+from nearfar.losses.text.lists import circle_loss
 from nearfar.losses.text.margins import online_pair_margin, pair_margin, triplet_margin
 from nearfar.losses.text.scored import cosent, cosine_regression
 
-__all__ = ["cosent", "cosine_regression", "online_pair_margin", "pair_margin", "triplet_margin"]
+__all__ = [
+    "attention_mutual_information",
+    "circle_loss",
+    "cosent",
+    "cosine_regression",
+    "energy_hinge",
+    "online_pair_margin",
+    "pair_margin",
+    "triplet_margin",
+]

@@ -11,6 +11,7 @@ from nearfar.encoders.text import Pooling
 from nearfar.losses import info_nce
 from nearfar.text.method import TextBatch, TextMethod
 from nearfar.training import Optimization
+from nearfar.training.steps import Terms
 
 
 class SimCSE(TextMethod):
@@ -60,15 +61,21 @@ class SimCSE(TextMethod):
         lists = [batch.sentences, batch.positives or batch.sentences, batch.negatives]
         return [sentences for sentences in lists if sentences]
 
-    def loss(self, views: list[list[str]]) -> Tensor:
+    def loss(self, views: list[list[str]]) -> Terms:
+        return self.contrast(*self.embedded(views))
+
+    def embedded(self, views: list[list[str]]) -> tuple[Tensor, ...]:
+        """Each list of the views, of all processes, through encoder and head: (N, D) each."""
         # One pass over all of them: equal sentences get different dropout masks.
-        embedded = self.head(self.encoder([*itertools.chain(*views)])).chunk(len(views))
-        anchors, positives, *contradictions = self.gather(*embedded)
+        return self.gather(*self.head(self.encoder([*itertools.chain(*views)])).chunk(len(views)))
+
+    def contrast(self, anchors: Tensor, positives: Tensor, contradictions: Tensor | None = None) -> Tensor:
+        """Each anchor finds its positive among all positives and contradictions."""
         return info_nce(
             anchors,
             positives,
             temperature=self.temperature,
-            hard_negatives=contradictions[0] if contradictions else None,
+            hard_negatives=contradictions,
             hard_negative_bias=self.hard_negative_weight,
         )
 
