@@ -23,7 +23,7 @@ BELOW = {
     "common": {"losses"},
     "catalogue": set(),
     "evaluation": set(),
-    "parts": {"common"},
+    "parts": {"common", "losses"},
     "encoders": {"common", "parts"},
     "sources": {"common"},
     "runs": {"common", "catalogue", "sources"},
