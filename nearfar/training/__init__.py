@@ -1,5 +1,8 @@
 """The engine's side of a method: the base class, fitting, checkpoints, runs, health."""
 
+import importlib
+import sys
+
 from nearfar.common.distributed import gather
 from nearfar.common.files import StorageError
 from nearfar.runs.checkpoints import CheckpointError, SafeCheckpointIO, latest_checkpoint
@@ -45,3 +48,19 @@ __all__ = [
     "gather",
     "latest_checkpoint",
 ]
+
+# Modules that version 0.1 had here, under their old names, for code that was written for it.
+for _old, _new in {
+    "archives": "nearfar.sources.archives",
+    "configure": "nearfar.runs.configure",
+    "data": "nearfar.sources.data",
+    "distributed": "nearfar.common.distributed",
+    "files": "nearfar.common.files",
+    "hub": "nearfar.runs.hub",
+    "randomness": "nearfar.common.randomness",
+    "run": "nearfar.runs.run",
+    "settings": "nearfar.runs.settings",
+    "skipped": "nearfar.sources.skipped",
+    "tables": "nearfar.sources.tables",
+}.items():
+    sys.modules[f"{__name__}.{_old}"] = importlib.import_module(_new)

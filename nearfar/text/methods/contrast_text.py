@@ -17,8 +17,8 @@ from nearfar.training import Optimization
 class ContrastText(TextMethod):
     """The five parts of contrast with the objective left open (Le-Khac et al., 2020, arXiv 2010.05113).
 
-    It is nobody's paper: a way to try an objective on sentences without writing a method. Views are those of SimCSE: the
-    sentence under two dropout masks, or a sentence and its partner where the data has partners.
+    It is nobody's paper: a way to try an objective on sentences without writing a method. Views are those of SimCSE:
+    the sentence under two dropout masks, or a sentence and its partner where the data has partners.
 
     Args:
         encoder: sentence encoder, by name or as a ``TextEncoder``.
