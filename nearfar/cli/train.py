@@ -49,6 +49,7 @@ def train(argv: list[str]) -> int:
     parser = flags.parser
     parser.add_argument("--data", type=str, help="where the data is; an embedded set when not given")
     parser.add_argument("--out", type=str, help="folder of the run; runs/<method> when not given")
+    parser.add_argument("--from", dest="start", type=str, help="a finished run or a .safetensors file to begin with")
     parser.add_argument("--preset", choices=PRESETS, help="which defaults; auto with --data, laptop without")
     parser.add_argument("--budget", type=str, help="how long to train, such as 10m or 2h; for --preset auto")
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
@@ -60,6 +61,7 @@ def train(argv: list[str]) -> int:
         "arguments": settings.arguments,
         "training": settings.training,
         "data_options": settings.data_options,
+        "start": settings.rest["start"],
     }
     if preset == "auto":
         chosen = _decided(system, settings.rest["budget"], flags.given(argv[1:]), chosen)

@@ -28,6 +28,7 @@ from nearfar.system import Entry
 from nearfar.training import Data, Method, Run, RunError, Training
 from nearfar.training.fit import first_process, fit, settled
 from nearfar.training.reconfigured import Reconfigured
+from nearfar.workflow.starting import begin_with
 from nearfar.workflow.systems import build_method, load_data, trainable
 
 
@@ -40,6 +41,7 @@ def train(
     training: Training | None = None,
     data_options: Mapping[str, Any] | None = None,
     collection: Any = None,
+    start: Path | str | None = None,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> tuple[Method, Run | None]:
@@ -54,6 +56,8 @@ def train(
         training: length, batch size, seed and the like.
         data_options: further arguments of the field's loader.
         collection: what ``data`` and its options give, where it was loaded already.
+        start: a finished run or a ``.safetensors`` file whose weights it begins with; see
+            :func:`nearfar.workflow.starting.begin_with`.
         say: is given a few lines of what was found in the data, before training; a run's ``data.txt`` has them too.
     """
     system = trainable(slug)
@@ -67,9 +71,13 @@ def train(
             say(line)
     method = build_method(system, arguments or {}, collection, training.seed)
     training = settled(method, collection, training)
+    if start is not None:
+        begin_with(method, start)
     run = None
     if out is not None:
         config = config_of(slug, method, data, options, training)
+        if start is not None:
+            config["start"] = str(Path(start).resolve())
         run = Run.create(out, config) if first_process() else Run(out)
         keep_what_was_found(run, collection, system, config["data"])
     _fit_and_let_go(method, collection, training, run, progress=progress)
@@ -234,7 +242,11 @@ def resume_run(
     """
     run = Run.open(path)
     if run.complete:
-        raise RunError(f"{path} is complete; there is nothing to resume. Train longer with a new --out.")
+        slug = run.config["method"]
+        raise RunError(
+            f"{path} is complete; there is nothing to resume. Train on from its weights, with a new schedule, by "
+            f"`nearfar train {slug} --from {path}`"
+        )
     if first_process():
         run.lock()
     checkpoint = run.latest_checkpoint()
@@ -252,6 +264,8 @@ def resume_run(
         config["changes"] = [*config.get("changes", []), {"at_step": step, "data": other}]
     if config != before and first_process():
         run.write_config(config)
+    if checkpoint is None and "start" in config:
+        begin_with(method, config["start"])
     keep_what_was_found(run, collection, system, described)
     try:
         extra = [Reconfigured()] if changed else []
