@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEW = 12
-"""Rows up to which a float32 product is faster with the weight on the left."""
+FEW = range(5, 33)
+"""Numbers of rows for which a float32 product is faster with the weight on the left, as measured on one core."""
 
 
 def quick_for(model: Any, cache: Any, mask: Tensor) -> QuickLlama | None:
@@ -122,7 +122,7 @@ class QuickLlama:
 
 
 def times(weight: Tensor, x: Tensor) -> Tensor:
-    """``x @ weight.T`` for few rows: with the weight on the left in float32, which reads it once and in order."""
-    if len(x) <= FEW and weight.dtype == torch.float32:
-        return torch.mv(weight, x[0])[None] if len(x) == 1 else (weight @ x.T).T
+    """``x @ weight.T``, with the weight on the left where that is faster in float32."""
+    if len(x) in FEW and weight.dtype == torch.float32:
+        return (weight @ x.T).T
     return F.linear(x, weight)
