@@ -15,7 +15,7 @@ SHARED: dict[str, Any] = {
     "optimization": QUICK,
     "actor_optimization": QUICK,
 }
-STEPS = 3500
+STEPS = 1500
 
 
 def run(seed: int) -> dict[str, dict[str, float]]:
@@ -24,6 +24,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 
     return {
         "contrastive-rl": agent_arm("contrastive-rl", source(), seed, steps=STEPS, batch_size=128, **SHARED),
+        "softmax": agent_arm("contrastive-rl", source(), seed, steps=STEPS, batch_size=128, loss="cpc", **SHARED),
         # All of the actor's objective is imitation of what led to a state of the future.
         "goal-conditioned cloning": agent_arm(
             "contrastive-rl", source(), seed, steps=STEPS, batch_size=128, bc=1.0, random_goals=0, **SHARED
@@ -42,8 +43,20 @@ REPRODUCTION = Reproduction(
     Goal-conditioned cloning has the same actor, data it collects itself, number and size of updates, and
     imitates the action that led to a state of the future; the paper's other baselines (hindsight relabelling
     with TD3, model-based ones) are not run.""",
+    explanation="""Cloning what led to a state of the future is at its level after a quarter of the updates and stays
+    there, while Contrastive RL still rises at the end of this budget. One seed with 3,500 updates, measured
+    apart, ended at 0.72 against 0.78. In a small maze that shortest walks cross within 50 steps, imitating past
+    successes is a strong baseline; the paper has larger worlds.""",
     claims=(
         Claim("Contrastive RL beats goal-conditioned cloning", "contrastive-rl", "goal-conditioned cloning", "success"),
         Claim("Contrastive RL beats the untrained agent", "contrastive-rl", "untrained", "success", role="sanity"),
+        Claim(
+            "The softmax form is not worse than binary decisions by more than 0.1",
+            "softmax",
+            "contrastive-rl",
+            "success",
+            margin=-0.1,
+            role="ablation",
+        ),
     ),
 )
