@@ -29,7 +29,7 @@ ENTRIES = (
         commands=(
             (
                 "learn from judged pairs",
-                "nearfar train sentence-bert sts.parquet --scored-pairs --objective cosent",
+                "nearfar train sentence-bert --data sts.parquet --scored-pairs --objective cosent",
             ),
         ),
     ),
