@@ -82,7 +82,7 @@ def triplet_margin(
 ) -> Tensor:
     r"""``mean_i [D(a_i, p_i) - D(a_i, n_i) + m]_+`` (arXiv 1908.10084, section 3, where the margin is 1).
 
-    The default margin is that of sentence-transformers' ``TripletLoss``. Releases of it before 5.2 have the wrong sign
+    The default margin is that of sentence-transformers' ``TripletLoss``. Older releases of it have the wrong sign
     with Euclidean and Manhattan distances; this is the paper's formula.
 
     Args:

@@ -43,6 +43,4 @@ REPRODUCTION = Reproduction(
             role="ablation",
         ),
     ),
-    explanation="""What a toy language can show is that the two prompts are learned and that their difference decides;
-    it says nothing of the safety of a language model, and claims nothing of it.""",
 )

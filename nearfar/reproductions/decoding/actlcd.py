@@ -48,6 +48,4 @@ REPRODUCTION = Reproduction(
             role="ablation",
         ),
     ),
-    explanation="""Layers of so small a model have no clean division, and contrasting always does not help on this bed
-    (see DoLa); what can be shown is that the policy learns when not to contrast.""",
 )

@@ -67,6 +67,4 @@ REPRODUCTION = Reproduction(
             role="sanity",
         ),
     ),
-    explanation="""The paper's gains come from experts of 7 to 65 billion parameters with an amateur of 1.5; an amateur
-    of one layer of width 16 hardly learns the shortcut itself, so that there is little of it to take away.""",
 )

@@ -65,6 +65,4 @@ REPRODUCTION = Reproduction(
             role="ablation",
         ),
     ),
-    explanation="""Sixteen heads divide the work coarsely, so that the comparison with random and lowest heads carries
-    the claim; a gain over greedy decoding alone could come from any contrast with a worse copy.""",
 )

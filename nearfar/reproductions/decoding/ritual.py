@@ -39,7 +39,4 @@ REPRODUCTION = Reproduction(
             role="ablation",
         ),
     ),
-    explanation="""The weights of RITUAL sum to four and sharpen what is drawn; the control at a quarter of the
-    temperature says how much of the gain that is. The model was taught without flips and rotations, so that the
-    second opinion is about pictures that it reads worse.""",
 )
