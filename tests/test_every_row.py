@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nearfar.system import VERBS, CannotError, Entry
 from nearfar.training import Method, Training, embed
 
 STEPS = 2
+UNSTATED = {"das": "neither the paper nor released code says how long it trains"}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.slug)
@@ -43,6 +45,9 @@ def test_a_row_is_whole(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", METHODS, ids=lambda e: e.slug)
 def test_a_method_states_its_papers_length(entry: Entry) -> None:
+    if entry.slug in UNSTATED:
+        assert not entry.paper_training, UNSTATED[entry.slug]
+        return
     assert ("epochs" in entry.paper_training) != ("steps" in entry.paper_training)
     Training(**entry.paper_training)
 
@@ -122,6 +127,12 @@ def _numbers(method: Method, verb: str, batch: Any) -> Any:
 def _same(found: dict[str, Any], expected: dict[str, Any]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
+        if isinstance(value, Mapping):  # columns, some of which are words
+            _same(dict(found[name]), dict(value))
+            continue
+        if isinstance(value, list):
+            assert found[name] == value, name
+            continue
         torch.testing.assert_close(found[name], value, rtol=0, atol=0, msg=lambda m, n=name: f"{n}: {m}")
 
 

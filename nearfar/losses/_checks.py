@@ -4,6 +4,7 @@ temperature."""
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
@@ -201,3 +202,22 @@ def squared_lengths(unit: Tensor) -> Tensor:
     """
     computed = unit.square().sum(-1)
     return torch.where(computed.detach() > 0.99, torch.ones_like(computed), computed)
+
+
+def tensors(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose arguments that are annotated as tensors are refused in one sentence when they are none."""
+    asked = {name for name, kind in function.__annotations__.items() if kind in ("Tensor", Tensor)} - {"return"}
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **named: P.kwargs) -> R:
+        try:
+            given = signature.bind(*args, **named).arguments
+        except TypeError:
+            return function(*args, **named)  # which says what is missing
+        for name in asked & set(given):
+            if not isinstance(given[name], Tensor):
+                raise TypeError(f"{name} must be a tensor, got {type(given[name]).__name__}")
+        return function(*args, **named)
+
+    return checked

@@ -66,10 +66,10 @@ def train(
     data = system.data if data is None else data
     collection = load_data(system.field, data, **options) if collection is None else collection
     check_learnable(collection)
+    method = build_method(system, arguments or {}, collection, training.seed)
     if say is not None and first_process():
         for line in describe(collection):
             say(line)
-    method = build_method(system, arguments or {}, collection, training.seed)
     training = settled(method, collection, training)
     if start is not None:
         begin_with(method, start)

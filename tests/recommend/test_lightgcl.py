@@ -226,6 +226,7 @@ def test_a_run_is_opened_again_and_recommends_by_name(tmp_path: Path, capsys: py
     table.write_text("user,item,time\n" + "\n".join([*rows, "u1,,3", "u2,i2,soon"]) + "\n")
     out = tmp_path / "run"
     words = ["train", "lightgcl", "--data", str(table), "--out", str(out), "--split", "time", "--epochs", "3"]
+    words += ["--preset", "paper"]
     assert main([*words, "--batch-size", "64", "--rank", "3"]) == 0
     assert "2 of 362 rows" in capsys.readouterr().err
     assert (out / "skipped.tsv").read_text().count("\n") == 3

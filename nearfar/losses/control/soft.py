@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import full_precision, number
+from nearfar.losses._checks import full_precision, number, tensors
 
 
+@tensors
 @full_precision
 @torch.no_grad()
 def soft_target(
@@ -37,6 +38,7 @@ def soft_target(
     return reward + discount * continues * (values.min(-1).values - alpha * log_prob).mean(0)
 
 
+@tensors
 @full_precision
 def value_regression(values: Tensor, target: Tensor) -> Tensor:
     """The squared error of each critic on each view, summed over critics and views, averaged over the batch.
@@ -54,6 +56,7 @@ def value_regression(values: Tensor, target: Tensor) -> Tensor:
     return (values - target.detach()[None, :, None]).square().mean(1).sum()
 
 
+@tensors
 @full_precision
 def soft_actor(values: Tensor, log_prob: Tensor, *, alpha: float | Tensor) -> Tensor:
     """What the actor of SAC minimises: the mean of ``alpha log pi - min Q``.
@@ -67,6 +70,7 @@ def soft_actor(values: Tensor, log_prob: Tensor, *, alpha: float | Tensor) -> Te
     return (price * log_prob - values.min(-1).values).mean()
 
 
+@tensors
 @full_precision
 def entropy_price(log_alpha: Tensor, log_prob: Tensor, *, target: float) -> Tensor:
     """What the price of certainty minimises: ``alpha (-log pi - target)``, so that the entropy stays at ``target``."""

@@ -7,10 +7,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from nearfar.losses._checks import choice
+from nearfar.losses._checks import choice, tensors
 from nearfar.losses.decoding.branches import js_divergence, midpoint_divergence, plausible, rows
 
 
+@tensors
 def dola(
     final: Tensor,
     premature: Tensor,

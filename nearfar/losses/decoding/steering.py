@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import floating, number
+from nearfar.losses._checks import floating, number, tensors
 
 
 class Latents(NamedTuple):
@@ -68,6 +68,7 @@ def functional_activations(latents: Tensor, own_loss: Tensor, other_loss: Tensor
     return (weight / weight.sum()) @ latents
 
 
+@tensors
 def steer(
     states: Tensor,
     latents: Latents,

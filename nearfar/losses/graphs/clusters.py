@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import embeddings, full_precision
+from nearfar.losses._checks import embeddings, full_precision, tensors
 
 
 @full_precision
@@ -23,6 +23,7 @@ def student_assignments(z: Tensor, centres: Tensor) -> Tensor:
     return near / near.sum(1, keepdim=True)
 
 
+@tensors
 def sharpened(q: Tensor) -> Tensor:
     r"""DEC's target, :math:`p_{ik} \propto q_{ik}^2 / \sum_i q_{ik}`, without gradient."""
     p = q.detach().square() / q.detach().sum(0)

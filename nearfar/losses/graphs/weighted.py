@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import embeddings, full_precision, inverse_temperature, number, paired, unit_rows
+from nearfar.losses._checks import embeddings, full_precision, inverse_temperature, number, paired, tensors, unit_rows
 from nearfar.losses.engine.blocks import in_row_blocks
 
 Weights = Tensor | Callable[[Tensor, Tensor, int], Tensor]
@@ -61,6 +61,7 @@ def weighted_contrast(
     return in_row_blocks(block, a, b).mean()
 
 
+@tensors
 def together_weights(assignments: Tensor) -> Tensor:
     """(N, N): of R clusterings how many keep two rows apart, 0 on the diagonal (MEOW's hard negatives).
 
@@ -101,6 +102,7 @@ def cluster_contrast(a: Tensor, assignment: Tensor, centres: Tensor, concentrati
     return (logits.logsumexp(1) + math.log(len(a) / len(centres)) - own).mean()
 
 
+@tensors
 @torch.no_grad()
 def concentration(closeness: Tensor, assignment: Tensor, clusters: int, *, temperature: float) -> Tensor:
     r"""How tight each cluster is, (K,), of mean ``temperature``.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import choice, embeddings, full_precision, number
+from nearfar.losses._checks import choice, embeddings, full_precision, number, tensors
 from nearfar.losses.contrast.weighted import weighted_supcon
 
 
+@tensors
 def position_weights(labels: Tensor, positions: Tensor, *, sigma: float, kernel: str = "rbf") -> Tensor:
     r"""How much of a positive each pair of rows is: equal labels times a kernel of their positions.
 

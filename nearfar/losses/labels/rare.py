@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nearfar.losses._checks import choice, embeddings, full_precision, number, unit_rows
+from nearfar.losses._checks import choice, embeddings, full_precision, number, tensors, unit_rows
 from nearfar.losses.contrast.labels import supcon
 from nearfar.losses.contrast.weighted import weighted_supcon
 
@@ -51,6 +51,7 @@ def class_scores(
     return found.masked_fill(numbers == 0, -torch.inf)
 
 
+@tensors
 def prior_cross_entropy(logits: Tensor, labels: Tensor, prior: Tensor) -> Tensor:
     """Cross-entropy with the logarithm of the class prior added to the logits (logit adjustment, arXiv 2007.07314).
 
@@ -68,6 +69,7 @@ def prior_cross_entropy(logits: Tensor, labels: Tensor, prior: Tensor) -> Tensor
     return (rows * possible).sum() / possible.sum().clamp_min(1)
 
 
+@tensors
 @full_precision
 def gml(
     queries: Tensor,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nearfar.losses._checks import choice, floating, full_precision
+from nearfar.losses._checks import choice, floating, full_precision, tensors
 
 
 @full_precision
@@ -24,6 +24,7 @@ def mixed_cross_entropy(logits: Tensor, first: Tensor, second: Tensor, share: Te
     )
 
 
+@tensors
 @full_precision
 def vicinal_contrast(
     upper: Tensor,

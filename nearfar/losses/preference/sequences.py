@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import floating
+from nearfar.losses._checks import floating, tensors
 from nearfar.losses.engine.once import OnceDifferentiable, first_derivative
 
 IGNORED = -100
@@ -37,6 +37,7 @@ def sequence_logps(logits: Tensor, labels: Tensor, *, average: bool = False) -> 
     return found / counted.sum(-1).clamp_min(1) if average else found
 
 
+@tensors
 def token_logps(states: Tensor, weight: Tensor, tokens: Tensor, *, chunk: int = 256) -> Tensor:
     """The log-probability of each token after its state, equal to ``log_softmax(states @ weight.T)`` at the tokens.
 
