@@ -17,13 +17,15 @@ def judged() -> tuple[Sentences, float]:
     path = shared("stsb/stsb.parquet")
     if path is None:
         return load("grammar-pairs"), 1.0  # type: ignore[return-value]
-    import pandas
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    table = pandas.read_parquet(path)
+    table = pq.read_table(path)
 
     def part(name: str, splits: dict[str, Sentences] | None = None) -> Sentences:
-        rows = table[table["split"] == name]
-        first, second, gold = [*rows["s1"]], [*rows["s2"]], rows["score"].to_numpy(float)
+        rows = table.filter(pc.equal(table["split"], name))
+        first, second = rows["s1"].to_pylist(), rows["s2"].to_pylist()
+        gold = np.asarray(rows["score"].to_pylist(), dtype=np.float64)
         return Sentences(first, scored=(second, gold), pairs=(first, second, gold), name=name, splits=splits)
 
     return part("train", {"test": part("test")}), 5.0
