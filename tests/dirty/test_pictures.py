@@ -167,7 +167,10 @@ def test_a_run_lists_what_it_met_and_resuming_lists_it_no_second_time(damaged: P
 def test_damage_met_later_counts_too(damaged: Path, workers: int, tmp_path: Path) -> None:
     for name in ("05.png", "06.png"):
         (damaged / name).write_bytes(corpus.damaged_inside())
-    with pytest.raises(BadDataError, match=r"^2 of 12 files of the data cannot be used, more than the share of 0\.1"):
+    # Of two workers the one that met the third may be the first to be heard.
+    met = "[23]" if workers else "2"
+    said = rf"^{met} of 12 files of the data cannot be used, more than the share of 0\.1"
+    with pytest.raises(BadDataError, match=said):
         batches(damaged, workers, tmp_path / "skipped.tsv")
 
 
