@@ -12,6 +12,7 @@ from typing import Any
 from nearfar.catalogue import ENTRIES, FIELDS, MEASURED, find
 from nearfar.cli.tables import table
 from nearfar.cli.words import parse_own
+from nearfar.common.durations import in_time
 from nearfar.system import UsageError
 
 ACCEPT = "go on although the run's data changed since it was trained"
@@ -178,20 +179,14 @@ def _plan(rows: list[dict[str, Any]], as_json: bool) -> int:
         return 0
     for row in rows:
         cost = (
-            "never measured, so its cost is not known"
-            if row["seconds"] is None
-            else f"about {_minutes(row['seconds'])}"
+            "never measured, so its cost is not known" if row["seconds"] is None else f"about {in_time(row['seconds'])}"
         )
         print(f"{row['slug']}: {row['verdict']}, {row['seeds']} seeds; {row['missing']} more take {cost}")
         for claim in row["open"]:
             print(f"    not shown: {claim}")
     known = [row["seconds"] for row in rows if row["seconds"] is not None]
-    print(f"in all about {_minutes(sum(known))} on a machine like the one that measured them")
+    print(f"in all about {in_time(sum(known))} on a machine like the one that measured them")
     return 0
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _say(text: str) -> None:

@@ -15,6 +15,7 @@ import lightning as L
 import numpy as np
 import torch
 
+from nearfar.common.durations import in_time
 from nearfar.runs.configure import parameters
 from nearfar.sources.interaction import Interaction
 from nearfar.system import Entry
@@ -165,14 +166,6 @@ def in_words(arguments: Mapping[str, Any], entry: Entry) -> str:
     default = parameters(entry.load()).get("encoder")
     encoder = arguments.get("encoder", default.default if default is not None else None)
     return f"encoder {encoder}" if isinstance(encoder, str) else "its own network"
-
-
-def in_time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"
 
 
 def seconds_of(text: str) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.common.durations import in_time
 from nearfar.evaluation import mean_interval, paired_interval
 from nearfar.runs.hub import plain
 from nearfar.runs.settings import differences, in_words
@@ -122,7 +123,7 @@ def compare(
             if say is not None:
                 each = (time.perf_counter() - started) / max(trained, 1)
                 left = seeds * len(arms) - done
-                later = f", about {_minutes(each * left)} left" if left and trained else ""
+                later = f", about {in_time(each * left)} left" if left and trained else ""
                 say(f"{arm.label}, seed {seed}: {'done' if new else 'kept'}, {done} of {seeds * len(arms)}{later}")
     return Comparison(collection.name, scores, better)
 
@@ -194,7 +195,3 @@ def _kept(work: _Work, arm: Arm, training: Training, method: Any, folder: Path) 
 def _collect(table: dict[str, dict[str, list[float]]], row: str, scores: Mapping[str, float]) -> None:
     for name, value in scores.items():
         table.setdefault(row, {}).setdefault(name, []).append(float(value))
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
