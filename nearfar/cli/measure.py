@@ -178,9 +178,7 @@ def _plan(rows: list[dict[str, Any]], as_json: bool) -> int:
         print(json.dumps(rows))
         return 0
     for row in rows:
-        cost = (
-            "never measured, so its cost is not known" if row["seconds"] is None else f"about {in_time(row['seconds'])}"
-        )
+        cost = "a time that is not known yet" if row["seconds"] is None else f"about {in_time(row['seconds'])}"
         print(f"{row['slug']}: {row['verdict']}, {row['seeds']} seeds; {row['missing']} more take {cost}")
         for claim in row["open"]:
             print(f"    not shown: {claim}")
