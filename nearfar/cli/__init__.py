@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-from nearfar.system import UsageError
+from nearfar.system import Command, UsageError
 
 COMMANDS = {
     "list": ("lookup", "every method, its field, paper and the verdict of its reproduction"),
@@ -126,7 +126,7 @@ def _command(name: str, rest: list[str]) -> Callable[[], int | None]:
     inside = [words.partition(" ")[2] for words in known if words.startswith(f"{name} ")]
     if inside:
         if rest and rest[0] in ("-h", "--help"):
-            return lambda: print(_table({w: c[0][1].help for w, c in known.items() if w.startswith(f"{name} ")}))
+            return lambda: print(_table({w: _of_fields(c) for w, c in known.items() if w.startswith(f"{name} ")}))
         raise UsageError(f"nearfar {name} takes one of {', '.join(inside)}")
     every = [*COMMANDS, *dict.fromkeys(words.partition(" ")[0] for words in known)]
     close = difflib.get_close_matches(name, every, n=1)
@@ -142,7 +142,7 @@ def _table(rows: Mapping[str, str]) -> str:
 def _help() -> str:
     from nearfar.cli.fields import commands
 
-    of_fields = {words: found[0][1].help for words, found in commands().items()}
+    of_fields = {words: _of_fields(found) for words, found in commands().items()}
     lines = [_table({**{name: text for name, (_, text) in COMMANDS.items()}, **of_fields})]
     return "\n".join(
         [
@@ -156,6 +156,13 @@ def _help() -> str:
             "Set NEARFAR_TRACEBACK=1 to see where an error came from.",
         ]
     )
+
+
+def _of_fields(claims: Sequence[tuple[str, Command]]) -> str:
+    """What a command does: its help where one field has it, otherwise those of its fields."""
+    if len({command.help for _, command in claims}) == 1:
+        return claims[0][1].help
+    return "; ".join(f"{field}: {command.help}" for field, command in claims)
 
 
 def _code(error: Exception) -> int:

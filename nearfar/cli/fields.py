@@ -38,12 +38,22 @@ def choose(name: str, claims: Claims, words: Sequence[str]) -> int:
     if wanted is None:
         default = [field for field, command in claims if command.default]
         wanted = claims[0][0] if len(claims) == 1 else default[0] if default else None
+    if wanted is None and {"-h", "--help"} & set(words):
+        print(f"usage: nearfar {name} [--field FIELD] ...\n\n{helps(claims)}")
+        print(f"\nA run among the words tells the field; nearfar {name} --field FIELD --help shows its arguments.")
+        return 0
     command = dict(claims).get(wanted or "")
     if command is None:
         fields = ", ".join(field for field, _ in claims)
         what = f"the field {wanted!r} has none" if wanted else "give --field"
         raise UsageError(f"nearfar {name} is a command of the fields {fields}; {what}")
     return command.run(words)
+
+
+def helps(claims: Claims) -> str:
+    """What the command does in each of its fields, a line each."""
+    width = max(len(field) for field, _ in claims)
+    return "\n".join(f"  {field:<{width}}  {command.help}" for field, command in claims)
 
 
 def _named_field(words: list[str]) -> str | None:
