@@ -238,6 +238,9 @@ class Field:
         measures: further measurements by name, for ``nearfar evaluate --also``; each as ``protocol``.
         show: ``(method, data)`` to captioned pictures, (text, (H, W, 3) uint8), for the report.
         write: ``(iterator of what was generated, folder or file)`` to paths: how ``nearfar generate`` keeps it.
+        pending: ``(data, folder, count)`` to the examples that are to be made, at most ``count``, without those that
+            stand in the folder: fields that have it write folders, and go on with them.
+        clear: ``(folder)``: remove what was written into it before.
         embedded: names of embedded data, each with what it is.
     """
 
@@ -247,6 +250,8 @@ class Field:
     measures: Mapping[str, Callable[..., Mapping[str, float]]] = dataclasses.field(default_factory=dict)
     show: Callable[..., list[tuple[str, Any]]] | None = None
     write: Callable[..., list[Path]] | None = None
+    pending: Callable[..., Any] | None = None
+    clear: Callable[[Path], None] | None = None
     embedded: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

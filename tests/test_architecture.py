@@ -44,6 +44,8 @@ SHARED_ROOMS = {
     "segmentation": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
     # Pictures with labels are vision's pictures with a table beside them, their views vision's.
     "taxonomy": ("nearfar.vision.data",),
+    # Pictures to learn from and to work on are vision's, those with captions multimodal's.
+    "generation": ("nearfar.vision.data", "nearfar.vision.method", "nearfar.multimodal.data"),
     "security": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
     "labels": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from nearfar import catalogue
 from nearfar.catalogue import ENTRIES, find
 from nearfar.cli.words import parse_own
 from nearfar.system import UsageError, require
@@ -26,23 +26,48 @@ def generate(argv: list[str]) -> int:
     parser.add_argument("--prompts", help="what to work on, instead of naming it second")
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write; the field says what it writes")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    parser.add_argument("--count", type=int, help="make something of at most so many inputs, or so many new things")
+    parser.add_argument("--batch-size", type=int, help="inputs that are worked on together")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     options, words = parse_own(parser, argv)
+    if options.count is not None and options.count < 1:
+        raise UsageError(f"--count must be at least 1, got {options.count}")
     options.inputs = options.prompts or options.inputs
     if options.decoding:  # the first word is then what to work on
         options.inputs, options.system = options.inputs or options.system, options.decoding
     if not options.system:
         raise UsageError("name a run or a system that generates")
-    if options.out.exists() and not options.overwrite and (options.out.is_file() or any(options.out.iterdir())):
+    if options.out.is_file() and not options.overwrite:  # before anything large is opened
         raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
     entry, system, data = opened(options.system, options.inputs, words, "generate")
-    require(system, "generates", entry.slug)
-    write = catalogue.field(entry.field).write
-    if write is None:
-        raise UsageError(f"the field {entry.field} has no way to write what {entry.slug} generates")
-    paths = write(system.generate(data, seed=options.seed), options.out)
-    print(f"{len(paths)} written: {', '.join(map(str, paths[:3]))}{', ...' * (len(paths) > 3)}", file=sys.stderr)
+    from nearfar import workflow
+
+    paths = workflow.generate_to(
+        entry,
+        system,
+        data,
+        options.out,
+        seed=options.seed,
+        count=options.count,
+        batch_size=options.batch_size,
+        origin=_origin(entry, system, options.inputs, words),
+        overwrite=options.overwrite,
+    )
+    first = f": {', '.join(map(str, paths[:3]))}{', ...' * (len(paths) > 3)}"
+    print(f"{len(paths)} written{first if paths else f'; {options.out} has all'}", file=sys.stderr)
     return 0
+
+
+def _origin(entry: Any, system: Any, inputs: str | None, words: list[str]) -> dict[str, Any]:
+    """By what and of what things are made, as plain values."""
+    from nearfar.runs.hub import plain
+    from nearfar.training import Method
+    from nearfar.training.embed import digest
+
+    place = Path(inputs).resolve() if inputs and Path(inputs).exists() else inputs
+    found = {"system": entry.slug, "inputs": None if place is None else str(place), "options": " ".join(words)}
+    weights = digest(system.kept()) if isinstance(system, Method) else None
+    return {**found, "settings": json.loads(json.dumps(plain(system.config), default=str)), "weights": weights}
 
 
 def score(argv: list[str]) -> int:

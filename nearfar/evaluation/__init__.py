@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from nearfar.evaluation.clustering import clustering, kmeans_scores, split_cluster_accuracy
 from nearfar.evaluation.embeddings.table import Embeddings
+from nearfar.evaluation.generation.distribution import frechet_distance
+from nearfar.evaluation.generation.factors import DCI, dci, tad
+from nearfar.evaluation.generation.fidelity import psnr, ssim
 from nearfar.evaluation.geometry.invariance import invariance_score
 from nearfar.evaluation.geometry.rank import (
     Collapse,
@@ -48,6 +51,7 @@ GEOMETRY = ("effective_rank", "uniformity", "std")
 __all__ = [
     "CLIP_C_GRID",
     "CORRUPTIONS",
+    "DCI",
     "EXTRA_CORRUPTIONS",
     "GEOMETRY",
     "Collapse",
@@ -68,12 +72,14 @@ __all__ = [
     "continual",
     "corrupt",
     "corruption_error",
+    "dci",
     "detection",
     "ece",
     "effective_rank",
     "feature_std",
     "fine_tune",
     "fit_temperature",
+    "frechet_distance",
     "invariance_score",
     "kmeans_scores",
     "knn",
@@ -92,13 +98,16 @@ __all__ = [
     "paired_retrieval",
     "participation_ratio",
     "per_class_accuracy",
+    "psnr",
     "rankme",
     "retrieval",
     "shot_accuracy",
     "spearman",
     "split_cluster_accuracy",
+    "ssim",
     "stratified_fraction",
     "sts",
+    "tad",
     "tolerance",
     "top_k_accuracy",
     "uniformity",

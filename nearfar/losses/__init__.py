@@ -23,6 +23,7 @@ A folder per family, each with a table of what is in it:
 :mod:`nearfar.losses.graphs`, whole graphs, neighbours and clusters of nodes;
 :mod:`nearfar.losses.recommendation`, users and items;
 :mod:`nearfar.losses.anomaly`, what is normal, so that what is not stands out;
+:mod:`nearfar.losses.generation`, codes, directions and patches of generating models;
 :mod:`nearfar.losses.sequences`, steps and windows of time series;
 :mod:`nearfar.losses.text`, sentences that people judged, and lists of them.
 """
@@ -35,6 +36,7 @@ from nearfar.losses import (
     control,
     decoding,
     dense,
+    generation,
     graphs,
     labels,
     preference,
@@ -50,6 +52,7 @@ from nearfar.losses.contrast import *  # noqa: F403
 from nearfar.losses.control import *  # noqa: F403
 from nearfar.losses.decoding import *  # noqa: F403
 from nearfar.losses.dense import *  # noqa: F403
+from nearfar.losses.generation import *  # noqa: F403
 from nearfar.losses.graphs import *  # noqa: F403
 from nearfar.losses.labels import *  # noqa: F403
 from nearfar.losses.preference import *  # noqa: F403
@@ -64,6 +67,7 @@ __all__ += alignment.__all__
 __all__ += clustering.__all__
 __all__ += control.__all__
 __all__ += dense.__all__
+__all__ += generation.__all__
 __all__ += graphs.__all__
 __all__ += recommendation.__all__
 __all__ += labels.__all__

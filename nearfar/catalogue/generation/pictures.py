@@ -1,0 +1,57 @@
+"""Systems that make pictures by diffusion."""
+
+from nearfar.system import Entry, Parts
+
+SMALL = (1, 2)
+"""Levels of the U-nets that learn embedded pictures."""
+
+ENTRIES = (
+    Entry(
+        slug="infodiffusion",
+        name="InfoDiffusion",
+        field="generation",
+        paper="Wang et al., 2023, ICML, arXiv 2306.08757",
+        target="nearfar.generation.methods.infodiffusion:InfoDiffusion",
+        summary="A diffusion whose denoiser is told a small code, and codes that are drawn towards a prior.",
+        parts=Parts(
+            views="the picture and the picture noised",
+            encoder="U-net to a code",
+            head="denoising U-net that is told the code in every block",
+            loss="squared error of the noise, and the maximum mean discrepancy of codes from a prior",
+            update="averaged weights",
+        ),
+        verbs=("embeds", "generates"),
+        paper_training={"epochs": 50, "batch_size": 32},
+        laptop={
+            "steps": 600,
+            "batch_size": 64,
+            "dim": 8,
+            "bandwidth": "median",
+            "noise.steps": 200,
+            "noise.first": 5e-5,
+            "noise.last": 5e-2,
+            "noise.sampling": 25,
+            "averaging": 0.99,
+            "optimization.lr": 2e-3,
+            **{
+                f"{net}.{name}": value
+                for net in ("encoder_widths", "widths")
+                for name, value in {"base": 16, "times": SMALL, "blocks": 1, "attention": (), "dropout": 0.0}.items()
+            },
+        },
+        tiny={
+            "steps": 2,
+            "batch_size": 16,
+            "encoder_widths.base": 8,
+            "widths.base": 8,
+            "noise.sampling": 3,
+            "size": 8,
+            "examples": 40,
+        },
+        tags={"negatives": "none"},
+        commands=(
+            ("make new pictures", "nearfar generate RUN new -o FOLDER --count 64"),
+            ("rebuild pictures from their codes", "nearfar generate RUN PICTURES -o FOLDER"),
+        ),
+    ),
+)

@@ -1,0 +1,136 @@
+"""Where things to learn from and to work on come from: embedded sets, folders and tables of pictures, nothing.
+
+Each kind of thing is a :class:`Kind` in :data:`KINDS`: which embedded names it has, which files are its own. Pictures
+come last and take whatever vision reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearfar.generation.data import drawn
+from nearfar.generation.data.blank import Blank, BlankBatch
+from nearfar.generation.data.pictures import PictureBatch, Pictures, pictures_of
+from nearfar.sources.tables import TABLES, suffix_of
+from nearfar.training import Data
+
+__all__ = ["EMBEDDED", "KINDS", "Blank", "BlankBatch", "Kind", "Options", "PictureBatch", "Pictures", "load"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a loader was asked for besides the data; see :func:`load`."""
+
+    size: int | None = None
+    examples: int | None = None
+    seed: int = 0
+    strict: bool = False
+    max_bad: float = 0.1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing that data can hold.
+
+    Attributes:
+        embedded: names of embedded sets, each with what it is.
+        make: an embedded set by its name.
+        reads: whether a path is of this kind.
+        read: the collection at a path.
+    """
+
+    embedded: Mapping[str, str]
+    make: Callable[[str, Options], Data]
+    reads: Callable[[Path], bool]
+    read: Callable[[Path, Options], Data]
+
+
+def _make_pictures(name: str, options: Options) -> Data:
+    if name == "digits":
+        return drawn.digits(options.size or 8)
+    return drawn.sprites(options.size or 16, options.examples or drawn.TRAIN, options.seed)
+
+
+def _read_pictures(path: Path, options: Options) -> Data:
+    """Pictures, with captions where a table has some."""
+    checks: dict[str, Any] = {"strict": options.strict, "max_bad": options.max_bad}
+    if path.is_file() and suffix_of(path) in TABLES and _has_captions(path):
+        from nearfar.multimodal.data import load as captioned
+
+        return pictures_of(captioned(path, size=options.size, **checks))
+    from nearfar.vision.data import load as images
+
+    return pictures_of(images(path, size=options.size, **checks))
+
+
+def _has_captions(path: Path) -> bool:
+    from nearfar.sources.parquet import schema_of
+    from nearfar.sources.tables import read_table
+
+    names = schema_of(path).names if path.suffix in (".parquet", ".pq") else read_table(path).columns
+    return any(name.lower() in ("caption", "text", "sentence") for name in names)
+
+
+PICTURES = Kind(
+    embedded={
+        "sprites": "pictures of one coloured shape each, with five factors and a caption; 400 others held out",
+        "digits": "real handwriting (scikit-learn's digits) at 8 pixels; the last 300 held out",
+    },
+    make=_make_pictures,
+    reads=lambda path: True,
+    read=_read_pictures,
+)
+
+KINDS: tuple[Kind, ...] = (PICTURES,)
+"""Kinds in the order in which they are asked whether a path is theirs."""
+
+EMBEDDED: dict[str, str] = {name: text for kind in KINDS for name, text in kind.embedded.items()}
+EMBEDDED["new"] = "nothing: new things are made from noise, as many as --count says"
+
+
+def load(
+    data: Any = None,
+    *,
+    size: int | None = None,
+    examples: int | None = None,
+    data_seed: int = 0,
+    strict: bool = False,
+    max_bad: float = 0.1,
+) -> Data:
+    """Pictures, and what else this field's systems learn from, from wherever they are.
+
+    Args:
+        data: a folder of pictures, a table of picture files with captions or labels, whatever else vision reads, an
+            array of pictures, ``new`` for nothing at all, or an embedded name; ``sprites`` when nothing is given.
+        size: side in pixels to which pictures are brought; embedded sets have their own, files 96.
+        examples: number of examples that drawn sets have for training.
+        data_seed: of drawn sets; another gives other examples of the same kind.
+        strict: stop at the first example that cannot be read, instead of leaving it out and listing it.
+        max_bad: largest share of examples that may be unreadable, in [0, 1]; more stop the run.
+    """
+    options = Options(size, examples, data_seed, strict, max_bad)
+    if size is not None and size < 8:
+        raise ValueError(f"size must be at least 8 pixels, got {size}")
+    if examples is not None and examples < 2:
+        raise ValueError(f"examples must be at least 2, got {examples}")
+    if isinstance(data, Data):
+        return pictures_of(data) if hasattr(data, "images") else data
+    if data is not None and not isinstance(data, str | Path):
+        from nearfar.vision.data import load as images
+
+        return pictures_of(images(data, size=size))
+    name = "sprites" if data is None else str(data)
+    if name == "new":
+        return Blank()
+    for kind in KINDS:
+        if name in kind.embedded:
+            return kind.make(name, options)
+    path = Path(name)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
+        )
+    return next(kind for kind in KINDS if kind.reads(path)).read(path, options)

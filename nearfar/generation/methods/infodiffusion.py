@@ -1,0 +1,253 @@
+r"""InfoDiffusion (Wang et al. 2023, ICML, arXiv 2306.08757): a diffusion that tells its denoiser a small code.
+
+An encoder makes a code z of a picture; the denoiser is told z in every block, so that z has to say what noise hides.
+Codes are drawn towards a prior by their maximum mean discrepancy, which keeps what they say of the picture:
+
+.. math:: L = \|\hat\epsilon(x_t, t, z) - \epsilon\|^2
+              + \lambda\, \mathrm{MMD}(z', z) + \kappa \sum \mathrm{KL}(q(z | x) \| N(0, I))
+
+with :math:`z'` drawn from the prior. As in the released code z is the encoder's output itself unless :math:`\kappa` is
+above 0, and then a draw of :math:`N(\mu, \sigma^2)`; the KL is a sum over the batch, the other terms are means. The
+released code's reconstruction term, which it divides by the number of steps, is left out: it is below the rounding of
+the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from nearfar.common.share import for_examples
+from nearfar.generation.data import Blank, BlankBatch, PictureBatch
+from nearfar.generation.data.pictures import as_signal, plain_images
+from nearfar.generation.diffusion import Diffusion
+from nearfar.generation.evaluation import COUNT, distance, evaluate, real_pictures
+from nearfar.generation.latent import CodeDenoiser
+from nearfar.generation.made import Made
+from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.priors import Prior, check_prior, prior_sample
+from nearfar.generation.unet import Denoiser, UNet, Widths
+from nearfar.generation.writing import asked
+from nearfar.losses import maximum_mean_discrepancy
+from nearfar.parts.momentum import MomentumEncoder
+from nearfar.system import Scores
+from nearfar.training import Data, Method, Optimization, Phase, embed
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How pictures are noised, and in how many steps noise becomes a picture.
+
+    Args:
+        steps: T, noised levels.
+        first, last: betas of the first and of the last level.
+        sampling: steps of generation and of inversion, at most T.
+    """
+
+    steps: int = 1000
+    first: float = 1e-5
+    last: float = 1e-2
+    sampling: int = 100
+
+
+class CodeEncoder(nn.Module):
+    """A U-net to a map of one channel, and a linear layer to the code a, with mu and log variance made of it."""
+
+    def __init__(self, channels: int, side: int, dim: int, widths: Widths) -> None:
+        super().__init__()
+        self.net = UNet(channels, 1, widths)
+        self.code = nn.Linear(side * side, dim)
+        self.mean, self.log_variance = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.out_features = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, side, side) in [-1, 1] to the code (N, dim)."""
+        return self.code(self.net(x).flatten(1))
+
+
+class InfoDiffusion(Generates, Method):  # type: ignore[misc]
+    """Codes of pictures, and pictures of codes.
+
+    Where only the representation matters, a contrastive method of the field ``vision`` is far cheaper.
+
+    Args:
+        side: of the pictures in pixels; the data's own when not given.
+        dim: width of the code (32 or 256 in the paper).
+        mmd_weight: lambda, at least 0.
+        kl_weight: kappa, at least 0; above 0 codes are drawn.
+        prior: of the codes, ``normal``, ``mixture`` (ten Gaussians on a circle) or ``roll`` (a spiral).
+        bandwidth: of the kernel: ``official``, whose gradients vanish as the code gets wider, or ``median``.
+        channels: 3, or 1 for grey pictures.
+        noise: the diffusion.
+        encoder_widths, widths: sizes of the encoder's and of the denoiser's U-net; (1, 2, 4) for 28 pixels.
+        averaging: momentum of the averaged weights, which encode and generate; in [0, 1].
+        code_share: share of the run, in [0, 1), at whose end a second diffusion learns how codes are distributed. New
+            pictures are then made of its codes (the paper's latent diffusion) instead of the prior's.
+        optimization: AdamW; the released rate rises from 1e-4 to 2e-4 in the first epoch.
+    """
+
+    verbs: ClassVar[tuple[str, ...]] = ("embeds", "generates")
+    takes = PictureBatch
+    from_nothing = True
+    can_collapse = False
+
+    def __init__(
+        self,
+        side: int | None = None,
+        dim: int = 32,
+        mmd_weight: float = 0.1,
+        kl_weight: float = 0.0,
+        prior: Prior = "normal",
+        bandwidth: Literal["official", "median"] = "official",
+        channels: int = 3,
+        noise: Noise = Noise(),
+        encoder_widths: Widths = Widths(),
+        widths: Widths = Widths(),
+        averaging: float = 0.9999,
+        code_share: float = 0.0,
+        optimization: Optimization = Optimization(lr=2e-4, weight_decay=1e-5, warmup=0.02, clip=1.0),
+    ) -> None:
+        super().__init__(optimization)
+        if side is None or channels not in (1, 3):
+            raise ValueError(
+                f"InfoDiffusion needs the side of its pictures and 1 or 3 channels, got {side}, {channels}"
+            )
+        if min(mmd_weight, kl_weight) < 0 or not 0 <= code_share < 1:
+            raise ValueError(
+                "mmd_weight and kl_weight must be at least 0 and code_share in [0, 1), got "
+                f"{mmd_weight}, {kl_weight} and {code_share}"
+            )
+        check_prior(prior, dim)
+        for size in (encoder_widths, widths):
+            size.fit(side)
+        self.dim, self.prior, self.bandwidth = dim, prior, bandwidth
+        self.mmd_weight, self.kl_weight, self.channels, self.sampling = mmd_weight, kl_weight, channels, noise.sampling
+        self.side = side
+        self.diffusion = Diffusion(noise.steps, noise.first, noise.last)
+        self.diffusion.times(noise.sampling)  # raises early on a bad value
+        self.encoder = CodeEncoder(channels, side, dim, encoder_widths)
+        self.denoiser = Denoiser(channels, widths, code=dim)
+        self.codes = CodeDenoiser(dim) if code_share else None
+        if code_share:
+            self.phases = (Phase("pictures", 1 - code_share), Phase("codes"))
+        self.average = MomentumEncoder(self.network, averaging, "warmup")
+
+    @property
+    def network(self) -> nn.ModuleDict:
+        """All that learns."""
+        parts = {"encoder": self.encoder, "denoiser": self.denoiser}
+        return nn.ModuleDict(parts if self.codes is None else {**parts, "codes": self.codes})
+
+    @property
+    def averaged(self) -> nn.ModuleDict:
+        """The same with averaged weights."""
+        return self.average.module  # type: ignore[return-value]
+
+    def kept(self) -> nn.Module:
+        return self.averaged
+
+    def views(self, batch: PictureBatch) -> Tensor:
+        return as_signal(batch.images, self.channels)
+
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        if self.phase == "codes":
+            assert self.codes is not None
+            with torch.no_grad():
+                known = self._code(self.averaged["encoder"], x)
+            return {"codes": self._denoised(self.codes, known)}
+        a = self.encoder(x)
+        mean, log_variance = self.encoder.mean(a), self.encoder.log_variance(a)  # type: ignore[operator]
+        code = a
+        if self.kl_weight:
+            code = mean + (0.5 * log_variance).exp() * self._normal(a)
+        terms = {"noise": self._denoised(lambda x_t, t: self.denoiser(x_t, t, code), x)}
+        if self.mmd_weight:
+            uniform = for_examples(lambda n: torch.rand(n, self.dim, generator=self.generator, device=x.device), len(x))
+            drawn, every = self.gather(prior_sample(self.prior, self._normal(a), uniform), code)
+            found = maximum_mean_discrepancy(drawn, every, bandwidth=self.bandwidth)
+            terms["mmd"] = self.mmd_weight * found
+        if self.kl_weight:
+            divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
+            terms["kl"] = self.kl_weight * divergence
+        return terms
+
+    def _normal(self, like: Tensor) -> Tensor:
+        shape = like.shape[1:]
+        return for_examples(lambda n: torch.randn(n, *shape, generator=self.generator, device=like.device), len(like))
+
+    def _denoised(self, predict: Any, x: Tensor) -> Tensor:
+        """The loss of predicting noise at a random level of each example."""
+        t = for_examples(
+            lambda n: torch.randint(len(self.diffusion), (n,), generator=self.generator, device=x.device), len(x)
+        )
+        return self.diffusion.loss(predict, x, self._normal(x), t).mean()
+
+    def after_step(self) -> None:
+        self.average.update(self.network)
+
+    def _code(self, encoder: Any, x: Tensor) -> Tensor:
+        a = encoder(x)
+        return encoder.mean(a) if self.kl_weight else a
+
+    def encode(self, batch: Any) -> Tensor:
+        return self._code(self.averaged["encoder"], as_signal(plain_images(batch), self.channels))
+
+    def decode(self, codes: Tensor, noise: Tensor) -> Tensor:
+        """Pictures (N, C, side, side) in [-1, 1] of codes (N, dim) and standard normal noise of the pictures' shape."""
+        return self.diffusion.sample(self._told(codes), noise, steps=self.sampling, clip=1.0)
+
+    def invert(self, pictures: Tensor, codes: Tensor) -> Tensor:
+        """The noise that :meth:`decode` makes these pictures in [-1, 1] of, nearly."""
+        return self.diffusion.invert(self._told(codes), pictures, steps=self.sampling)
+
+    def _told(self, codes: Tensor) -> Any:
+        return lambda x_t, t: self.averaged["denoiser"](x_t, t, codes)
+
+    @torch.no_grad()
+    def interpolate(self, first: Tensor, second: Tensor, shares: Sequence[float]) -> Tensor:
+        """Pictures (N, S, C, side, side) in [-1, 1] on the way from N pictures (N, 3, side, side) uint8 to N others.
+
+        Codes lie on the line between theirs, noise on the arc.
+        """
+        ends = [as_signal(each, self.channels) for each in (first, second)]
+        codes = [self._code(self.averaged["encoder"], x) for x in ends]
+        a, b = (self.invert(x, code) for x, code in zip(ends, codes, strict=True))
+        cosine = (a * b).flatten(1).sum(1) / (a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1))
+        angle = cosine.clamp(-0.9999, 0.9999).acos().view(-1, 1, 1, 1)
+        found = []
+        for share in shares:
+            noise = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
+            found.append(self.decode((1 - share) * codes[0] + share * codes[1], noise))
+        return torch.stack(found, 1)
+
+    def make(self, batch: Any, draws: Draws) -> list[Made]:
+        """Of pictures, themselves from code and inverted noise; of nothing, new ones."""
+        if isinstance(batch, BlankBatch):
+            codes = self.new_codes(draws)
+            return pictures_made(batch, self.decode(codes, draws.normal(self.channels, self.side, self.side)))
+        pictures, codes = as_signal(batch.images, self.channels), self.encode(batch)
+        return pictures_made(batch, self.decode(codes, self.invert(pictures, codes)), reference=True)
+
+    def new_codes(self, draws: Draws) -> Tensor:
+        """Codes (N, dim) as those of pictures are distributed: drawn from what learned it, or from the prior."""
+        normal = draws.normal(self.dim)
+        if self.codes is None:
+            return prior_sample(self.prior, normal, draws.uniform(self.dim))
+        return self.diffusion.sample(self.averaged["codes"], normal, steps=self.sampling)
+
+    def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
+        """Rebuilt pictures (``psnr``, ``ssim``), codes against factors, ``new frechet ...`` of new pictures, and
+        ``prior distance``, the mean discrepancy of held-out codes from the prior; see
+        :func:`nearfar.generation.evaluation.evaluate`."""
+        scores = evaluate(self, data, seed=seed)
+        new = [made.thing for made in self.generate(Blank(COUNT), seed=seed, batch_size=COUNT)]
+        scores.add(distance(new, real_pictures(data)), prefix="new ")
+        codes = torch.from_numpy(embed(self, asked(data)).array)
+        drawn = Draws(seed, torch.arange(len(codes)))
+        wanted = prior_sample(self.prior, drawn.normal(self.dim), drawn.uniform(self.dim))
+        scores["prior distance"] = float(maximum_mean_discrepancy(codes, wanted, bandwidth="median"))
+        return scores.direct(lower=["prior distance"])
