@@ -42,8 +42,8 @@ def exact(method: Any, world: World, *, beta: float = 1.0) -> Scores:
     """Sums over every possible reply to every prompt of a known world.
 
     ``reward``: the mean reward of the policy's replies, where whatever is no possible reply is worth as little as the
-    worst; ``kl``: nats from the reference over possible replies; ``objective``: reward - beta kl; ``regret``: how far
-    that is below its best value, ``beta log E_ref exp(r / beta)``.
+    worst; ``lost``: how many of its replies are none; ``kl``: nats from the reference over possible replies;
+    ``objective``: reward - beta kl; ``regret``: how far that is below its best value, ``beta log E_ref exp(r / beta)``.
     """
     count = len(world.replies)
     with torch.no_grad():
@@ -52,8 +52,10 @@ def exact(method: Any, world: World, *, beta: float = 1.0) -> Scores:
         policy = method.policy.logps(replies).double().cpu().view(shape).numpy()
         reference = method.reference_logps(replies).double().cpu().view(shape).numpy()
     p, r = np.exp(policy), world.rewards
-    reward = ((p * r).sum(1) + np.clip(1 - p.sum(1), 0, 1) * r.min(1)).mean()
+    lost = np.clip(1 - p.sum(1), 0, 1)
+    reward = ((p * r).sum(1) + lost * r.min(1)).mean()
     kl = (p * (policy - reference)).sum(1).mean()
     best = beta * np.log((np.exp(reference + r / beta)).sum(1)).mean()
-    found = {"reward": reward, "kl": kl, "objective": reward - beta * kl, "regret": best - (reward - beta * kl)}
-    return Scores({name: float(value) for name, value in found.items()}, lower=["regret"], neither=["kl"])
+    found = {"reward": reward, "lost": lost.mean(), "kl": kl, "objective": reward - beta * kl}
+    found["regret"] = best - found["objective"]
+    return Scores({name: float(value) for name, value in found.items()}, lower=["regret", "lost"], neither=["kl"])

@@ -276,5 +276,5 @@ def test_replies_are_written_to_a_file_and_repeat(tmp_path: Path) -> None:
         texts.append((tmp_path / f"{name}.jsonl").read_text())
     rows = [json.loads(line) for line in texts[0].splitlines()]
     assert texts[0] == texts[1]
-    assert {row["prompt"] for row in rows} == {f"ask p{i} :" for i in range(8)}
+    assert {row["prompt"] for row in rows} == {f"ask p{i}" for i in range(8)}
     assert all(row["text"] for row in rows)

@@ -3,7 +3,12 @@
 from nearfar.system import Entry, Parts
 
 VERBS = ("generates", "scores")
-QUICK = {"optimization.optimizer": "adamw", "optimization.lr": 1e-3, "optimization.schedule": "linear"}
+QUICK = {
+    "optimization.optimizer": "adamw",
+    "optimization.lr": 3e-4,
+    "optimization.warmup": 0.1,
+    "optimization.schedule": "linear",
+}
 TINY = {"steps": 20, "batch_size": 32}
 
 

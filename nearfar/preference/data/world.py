@@ -1,6 +1,6 @@
 """A world of short replies that is known exactly: every possible reply, how good it is, how likely the model says it.
 
-Each of eight prompts (``ask p3 :``) is answered by two of twelve words. The made model has learnt to draw the first
+Each of eight prompts (``ask p3``) is answered by two of twelve words. The made model has learnt to draw the first
 word and, given the prompt alone, the second from distributions of the prompt's own; the reward of a reply is a sum of
 what its words and their pair are worth there. With 144 replies to a prompt, expected rewards, divergences and the
 optimum of a regularised reward are sums.
@@ -65,7 +65,7 @@ def reply_world(seed: int = 0) -> World:
     worth = (worth + 0.5 * rng.normal(size=(PROMPTS, WORDS, WORDS))).reshape(PROMPTS, -1)
     return World(
         f"{PREFIX}replies" + (f"/{seed}" if seed else ""),
-        [f"ask p{i} :" for i in range(PROMPTS)],
+        [f"ask p{i}" for i in range(PROMPTS)],
         [f" w{i} w{j}" for i in range(WORDS) for j in range(WORDS)],
         (worth - worth.mean()) / worth.std(),
         chances / chances.sum(1, keepdims=True),
@@ -87,8 +87,8 @@ def made(name: str) -> CausalLM:
 
 def _replies(seed: int) -> CausalLM:
     world = reply_world(seed)
-    words = ["ask", ":", *(f"p{i}" for i in range(PROMPTS)), *(f"w{i}" for i in range(WORDS))]
-    shape = Teaching(layers=2, width=48, steps=300, batch_size=64)
+    words = ["ask", *(f"p{i}" for i in range(PROMPTS)), *(f"w{i}" for i in range(WORDS))]
+    shape = Teaching(layers=2, width=48, steps=1000, lr=2e-3, batch_size=64)
     lm = causal_model(llama_config(shape, longest=32), tokenizer=word_tokenizer(words))
     rows, chosen = world.draw(np.random.default_rng(derive_seed(seed, "lessons")), 6000, 1)
     lessons = Lessons([world.prompts[r] for r in rows], [world.replies[c] for c in chosen[:, 0]])

@@ -36,7 +36,7 @@ REPRODUCTION = Reproduction(
     seeds=3,
     setting="""The world of two-word replies with known rewards (see dpo): 2,000 prompts with four replies each, beta 1,
     temperature 1 (the scale of the rewards; the released 1e-4 would make the labels hard), 300 steps of 32 prompts,
-    AdamW 1e-3. DPO is given each prompt's best reply against a random other one, as in the paper, with the same steps.
+    AdamW 3e-4. DPO is given each prompt's best reply against a random other one, as in the paper, with the same steps.
     Of the best reply the mean log-ratio to the reference on held-out prompts is read; the objective is reward - KL.""",
     claims=(
         Claim("InfoNCA, which is told rewards, reaches a better reward - KL than DPO", "infonca", "dpo", "objective"),
