@@ -22,6 +22,7 @@ from nearfar.sources.tables import (
     suffix_of,
     why_no_text,
 )
+from nearfar.text.data.kinds import KINDS, made, of_table
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data
 
@@ -42,6 +43,7 @@ EMBEDDED = {
     "grammar": "sentences from a grammar with synonyms, paraphrases and negation, meaning known",
     "grammar-entailment": "the same with entailed and contradicting partners, for supervised training",
     "grammar-pairs": "pairs of such sentences, scored from 0 to 1 by the meaning that they share",
+    **{name: kind.about for name, kind in KINDS.items()},
 }
 
 
@@ -67,6 +69,7 @@ def load(
             with ``positive``/``entailment``, ``negative``/``contradiction`` and ``label`` (``intent``, ``class``,
             ``category``) where present; further hard negatives of a row are ``negative_1``, ``negative_2`` and so on.
             ``sentence1`` and ``sentence2`` are both sentences; with a ``score`` they are pairs for evaluation too.
+            Tables of ``source`` and ``target`` are what is read and what is to be written of it.
         examples: number of sentences that embedded sets generate.
         text_column: the column of sentences, if not one of those.
         label_column: the column of labels, if not one of those.
@@ -79,6 +82,8 @@ def load(
     """
     if isinstance(data, Data):
         return data
+    if isinstance(data, str) and data in KINDS:
+        return made(data, examples)
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _grammar(str(data or "grammar"), examples)
     wanted = {"text": text_column, "label": label_column, "scored": "score" if scored_pairs else None}
@@ -121,12 +126,12 @@ def _memory_table(columns: Mapping[str, Any]) -> Table:
     return Table(named, [f"row {row}" for row in range(lengths.pop())], [])
 
 
-def _file(path: Path, wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any) -> Sentences:
+def _file(path: Path, wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any) -> Data:
     table = read_table(path) if suffix_of(path) in TABLES else read_lines(path)
     return _from_table(table, str(path), path.stem, wanted, splits, **checks)
 
 
-def _texts(folder: Path, **checks: Any) -> Sentences:
+def _texts(folder: Path, **checks: Any) -> Data:
     """Every ``.txt`` file below a folder as one text, labelled by the folder it lies in where there are several."""
     paths = sorted(p for p in folder.rglob("*.txt") if not any(part.startswith(".") for part in p.parts))
     if not paths:
@@ -151,8 +156,12 @@ def _texts(folder: Path, **checks: Any) -> Sentences:
 
 def _from_table(
     table: Table, where: str, name: str, wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any
-) -> Sentences:
-    """The rows of a table that have a sentence, with partners, scores and labels where the table has them."""
+) -> Data:
+    """The rows of a table that have a sentence, with partners, scores and labels where the table has them.
+
+    Tables of more than sentences are read as what their columns say; see :mod:`nearfar.text.data.kinds`."""
+    if not wanted.get("text") and (found := of_table(table, where, name, splits, checks)) is not None:
+        return found
     read = {
         "sentence": _column(table, wanted.get("text"), COLUMNS, where),
         "label": _column(table, wanted.get("label"), LABELS, where),
