@@ -4,6 +4,7 @@ from nearfar.parts.class_prototypes import ClassPrototypes
 from nearfar.parts.cosine_classifier import CosineClassifier
 from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.heads import MLPHead
+from nearfar.parts.memory import InstanceMemory
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
 from nearfar.parts.patches import (
     Masking,
@@ -33,6 +34,7 @@ __all__ = [
     "Densify",
     "DirectPredictor",
     "FeatureQueue",
+    "InstanceMemory",
     "LogitScale",
     "MLPHead",
     "Masking",

@@ -15,16 +15,16 @@ from nearfar.losses.engine.once import REFUSAL
 from tests.losses.cases import BLOCKED, SOFTMAX
 from tests.losses.registry import Case, registered, total
 
-MEASUREMENTS = {"dense_correspondence", "relic_kl", "sinkhorn"}
+MEASUREMENTS = {"dense_correspondence", "memory_normalizer", "relic_kl", "sinkhorn"}
 CASES = [case for case in registered() if case.exported not in MEASUREMENTS]
 # Whether the engine made it: these refuse, and the others answer.
 TILED = {
     "aligned_patch_contrast", "grace", "info_nce", "nt_xent", "poly_view", "relic", "relic_multicrop",
-    "sigmoid_pair_loss", "supcon", "symmetric_info_nce", "vmf_entropy", "weighted_supcon",
+    "sigmoid_pair_loss", "supcon", "symile", "symmetric_info_nce", "vmf_entropy", "weighted_supcon",
 }  # fmt: skip
 
 # Small enough for one block, which plain operations make.
-BLOCKS = {case.name for case in BLOCKED}
+BLOCKS = {"symile all", *(case.name for case in BLOCKED)}
 # These draw numbers, which torch.vmap refuses by itself.
 DRAWN = {"feature_distance mmd", "prototype_contrast"}
 

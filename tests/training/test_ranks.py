@@ -54,6 +54,19 @@ def _other_keys(z: list[Tensor]) -> Tensor:
     return found + losses.info_nce(z[0], z[1], temperature=0.3, soft_targets=shares)
 
 
+def _tuples(z: list[Tensor]) -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    orders = torch.stack([torch.randperm(len(z[0]), generator=generator) for _ in range(6)]).view(3, 2, -1)
+    return losses.symile(z[:3], temperature=0.1, orders=orders) + losses.symile(z[:2], temperature=0.1)
+
+
+def _memory(z: list[Tensor]) -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    sample = torch.randint(0, 20, (len(z[0]), 5), generator=generator)
+    bank = torch.randn(20, z[0].shape[1], generator=generator, dtype=z[0].dtype)
+    return losses.memory_contrast(z[0], bank, sample, temperature=0.5, form="softmax")
+
+
 def _swapped_prediction(z: list[Tensor]) -> Tensor:
     codes = [losses.sinkhorn(x, epsilon=0.5) for x in z[:2]]
     return losses.swapped_prediction(z, codes, temperature=0.3)
@@ -108,6 +121,8 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
         for negatives in ("random", "all", "matched")
     },
     "bag_divergence": lambda z: losses.bag_divergence(z[0], z[1].detach().softmax(1)),
+    "symile": _tuples,
+    "memory_contrast": _memory,
     "cacr": lambda z: _sum(losses.cacr(z, tau_neg=2.0)),
     **{
         f"amcl {how}": lambda z, how=how: _sum(losses.amcl(*z, low=0.2, high=1.0, negatives=how))  # type: ignore[misc]
@@ -136,6 +151,7 @@ WITHOUT_A_CASE = {
     "neighbour_contrast": "is of all nodes of one graph, which every rank holds whole",
     "student_assignments": "is a prediction for each row by itself; cluster_divergence is the loss",
     "cluster_divergence": "compares each row with its own target; nothing of others enters",
+    "memory_normalizer": "is an estimate without gradient",
     "sharpened": "makes targets without gradient",
     "information_hinge": "compares the views of each node; nothing of others enters",
     "weighted_contrast": "is of all nodes of one graph, which every rank holds whole",

@@ -4,6 +4,8 @@
 one positive per row           :func:`info_nce`, :func:`symmetric_info_nce`, :func:`nt_xent`, :func:`grace`
 invariance of the prediction   :func:`relic`, :func:`relic_multicrop`, measured by :func:`relic_kl`
 many views of each thing       :func:`poly_view`, :func:`cacr`
+whole tuples of modalities     :func:`symile`
+a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
 a temperature for each pair    :func:`amcl`
 labels                         :func:`supcon`
 a weight for every pair        :func:`weighted_supcon`
@@ -15,9 +17,11 @@ from nearfar.losses.contrast.adaptive import amcl
 from nearfar.losses.contrast.attraction import cacr
 from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_info_nce
 from nearfar.losses.contrast.labels import supcon
+from nearfar.losses.contrast.memory import memory_contrast, memory_normalizer
 from nearfar.losses.contrast.pairwise import sigmoid_pair_loss
 from nearfar.losses.contrast.polyview import poly_view
 from nearfar.losses.contrast.relic import relic, relic_kl, relic_multicrop
+from nearfar.losses.contrast.tuples import symile
 from nearfar.losses.contrast.weighted import weighted_supcon
 
 __all__ = [
@@ -25,6 +29,8 @@ __all__ = [
     "cacr",
     "grace",
     "info_nce",
+    "memory_contrast",
+    "memory_normalizer",
     "nt_xent",
     "poly_view",
     "relic",
@@ -32,6 +38,7 @@ __all__ = [
     "relic_multicrop",
     "sigmoid_pair_loss",
     "supcon",
+    "symile",
     "symmetric_info_nce",
     "weighted_supcon",
 ]

@@ -20,14 +20,17 @@ from nearfar.losses.engine.tiles import spans
 BLOCK_ENTRIES = {"cpu": 1 << 19, "accelerator": 1 << 24}
 
 
-def in_row_blocks(block: Callable[[Tensor, Tensor, int], Tensor], left: Tensor, right: Tensor) -> Tensor:
+def in_row_blocks(
+    block: Callable[[Tensor, Tensor, int], Tensor], left: Tensor, right: Tensor, *, entries: int | None = None
+) -> Tensor:
     """One number for each row of ``left`` (N, D), which is compared with every row of ``right`` (M, D).
 
     Args:
         block: from some rows of ``left``, all of ``right`` and the number of the first row to one number a row.
         left, right: what is compared.
+        entries: numbers that a row of ``left`` needs at a time; one for each row of ``right`` if not given.
     """
-    n, m = len(left), len(right)
+    n, m = len(left), entries or len(right)
     if n * m <= tiles.SINGLE_TILE_ENTRIES:
         return block(left, right, 0)
     refuse_transforms()

@@ -8,46 +8,63 @@ from typing import Any
 import numpy as np
 
 from nearfar.multimodal.data.pairs import CaptionedImages
+from nearfar.multimodal.data.tables import Reading, kinds_of, read_rows, tuples
+from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
 from nearfar.sources.parquet import schema_of
 from nearfar.sources.skipped import Skipped
-from nearfar.sources.tables import TABLES, labels_of, read_table, why_no_text
+from nearfar.sources.tables import TABLES, Table, labels_of, suffix_of, why_no_text
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, quiet, square
 from nearfar.vision.data.published import LABELS, read_parquet
 
-__all__ = ["EMBEDDED", "CaptionedImages", "load"]
+__all__ = ["EMBEDDED", "CaptionedImages", "Column", "Tuples", "load"]
 
 CAPTIONS = ("caption", "text", "sentence")
 FILES = ("image", "file", "filename", "file_name", "path", "filepath")
 
-EMBEDDED = {"shape-scenes": "drawn scenes of coloured shapes with captions; 12 of 48 combinations held out"}
+EMBEDDED = {
+    "shape-scenes": "drawn scenes of coloured shapes with captions; 12 of 48 combinations held out",
+    "scene-views": "the same scenes as four pictures each: luminance, chrominance, edges and depth",
+    "xor": "three vectors of bits, the third the exclusive or of the others, so that no two say anything of each other",
+}
 
 
 def load(
     data: str | Path | Data | None = None,
     *,
+    modalities: str = "",
     size: int | None = None,
+    rate: int = 16000,
+    seconds: float = 2.0,
     examples: int = 6000,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
-    """Captioned images from wherever they are.
+    """Captioned images, or rows of any number of modalities, from wherever they are.
+
+    A table is one of captioned images where it has a column of pictures and one of captions, and nothing of sounds or
+    of further pictures; any other is one of rows with several modalities, and so is every table with ``modalities``.
 
     Args:
         data: a ``.parquet`` table with a column of encoded images and a column ``caption`` (or ``text``), a ``.csv``,
             ``.tsv``, ``.json`` or ``.jsonl`` table with a column ``image`` (or ``file``, ``filename``, ``path``) of
             files, relative to its own folder, and such a column of captions, an ``.npz`` file with ``images`` and
-            ``captions``, or an embedded name; ``shape-scenes`` when nothing is given.
-        size: side in pixels; 32 for embedded sets, 96 for tables.
-        examples: number of scenes that embedded sets generate for training.
+            ``captions``, or an embedded name; ``shape-scenes`` when nothing is given. A table of several modalities has
+            a column for each: picture files, sound files, texts, numbers; cells may be missing.
+        modalities: columns that are the modalities, between commas; columns of numbers joined by ``+`` are one. All
+            columns but labels and ids when not given, those of single numbers together.
+        size: side in pixels; 32 for embedded scenes, 24 for their views, 96 for tables.
+        rate: samples per second to which sounds are brought.
+        seconds: length of a sound; its middle is taken, and silence put behind a shorter one.
+        examples: number of scenes or rows that embedded sets generate for training.
         strict: stop at the first pair that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of pairs that may lack a readable picture or a caption, in [0, 1]; more stop the run.
     """
     if isinstance(data, Data):
         return data
     if data is None or str(data) in EMBEDDED:
-        return _scenes(size or 32, examples)
+        return _embedded(str(data or "shape-scenes"), size, examples)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(
@@ -61,10 +78,18 @@ def load(
             return CaptionedImages(arrays["images"], np.ravel(arrays["captions"]).tolist(), name=path.stem)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+    reading = Reading(size or 96, rate, seconds)
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
     if path.suffix in (".parquet", ".pq"):
-        return _parquet(path, size or 96, strict=strict, max_bad=max_bad)
-    if path.suffix in TABLES:
-        return _files(path, size or 96, strict=strict, max_bad=max_bad)
+        names = [name.lower() for name in schema_of(path).names]
+        if not modalities and any(name in names for name in CAPTIONS):
+            return _parquet(path, size or 96, **checks)
+        return tuples(path, read_rows(path), modalities, reading, **checks)
+    if suffix_of(path) in TABLES:
+        table = read_rows(path)
+        if not modalities and _is_pairs(table):
+            return _files(path, table, size or 96, **checks)
+        return tuples(path, table, modalities, reading, **checks)
     raise ValueError(f"{path} is no collection of captioned images this reads; accepted are .npz, {', '.join(TABLES)}")
 
 
@@ -80,8 +105,14 @@ def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
     return CaptionedImages(images, columns[column], labels, name=path.stem, skipped=skipped)
 
 
-def _files(path: Path, size: int, **checks: Any) -> CaptionedImages:
-    table = read_table(path)
+def _is_pairs(table: Table) -> bool:
+    """Whether a table has a column of pictures and one of captions by their usual names, and no other such column."""
+    kinds = kinds_of(table)
+    others = [n for n, kind in kinds.items() if kind in ("picture", "sound") and n not in FILES]
+    return table.first(*CAPTIONS) is not None and table.first(*FILES) is not None and not others
+
+
+def _files(path: Path, table: Table, size: int, **checks: Any) -> CaptionedImages:
     captions, files = table.first(*CAPTIONS), table.first(*FILES)
     if captions is None or files is None:
         raise ValueError(
@@ -111,6 +142,14 @@ def _files(path: Path, size: int, **checks: Any) -> CaptionedImages:
     assert found is not None
     labels = labels_of(kept.first(*LABELS))
     return CaptionedImages(np.stack(images), found, labels, name=path.stem, skipped=skipped)
+
+
+def _embedded(name: str, size: int | None, examples: int) -> Data:
+    from nearfar.multimodal.data.generated import scene_views, xor
+
+    if name == "xor":
+        return xor(examples)
+    return scene_views(examples, size=size or 24) if name == "scene-views" else _scenes(size or 32, examples)
 
 
 def _scenes(size: int, examples: int) -> CaptionedImages:

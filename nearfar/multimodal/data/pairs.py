@@ -34,6 +34,8 @@ class CaptionedImages(ImageArray):
             or not one per image.
     """
 
+    gives: type | None = PairBatch  # type: ignore[assignment]
+
     def __init__(
         self,
         images: np.ndarray,

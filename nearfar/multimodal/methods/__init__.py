@@ -1,6 +1,8 @@
-"""One file per method on pairs of modalities."""
+"""One file per method on two modalities or more."""
 
 from nearfar.multimodal.methods.clip import CLIP
+from nearfar.multimodal.methods.cmc import CMC
 from nearfar.multimodal.methods.siglip import SigLIP
+from nearfar.multimodal.methods.symile import Symile
 
-__all__ = ["CLIP", "SigLIP"]
+__all__ = ["CLIP", "CMC", "SigLIP", "Symile"]

@@ -31,6 +31,8 @@ class CLIP(Method):
         optimization: AdamW with the paper's settings for vision transformers.
     """
 
+    takes = PairBatch
+
     def __init__(
         self,
         image_encoder: str | nn.Module = "resnet50",
