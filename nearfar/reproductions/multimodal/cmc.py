@@ -81,8 +81,8 @@ REPRODUCTION = Reproduction(
     seeds=5,
     setting="""2,000 drawn scenes of one shape at 24 pixels as four views: luminance, chrominance, edges and depth. A
     small conv net for each view, 150 steps of 64, AdamW, softmax over 256 rows of each memory. Measured is a linear
-    probe of the shape (of six) from the luminance network alone on 600 other scenes. Prediction is the same networks asked
-    for the 4 by 4 averaged pixels of the other views.""",
+    probe of the shape (of six) from the luminance network alone on 600 other scenes. Prediction is the same
+    networks asked for the 4 by 4 averaged pixels of the other views.""",
     claims=(
         Claim("contrast beats cross-view prediction", "cmc", "prediction", "shape"),
         Claim("four views beat two", "cmc", "cmc, two views", "shape"),
