@@ -1,4 +1,4 @@
-"""Commands on folders of scenes: data check, stats, export, record, render."""
+"""Commands on folders of scenes: data check, stats, export, record, render; on pictures: count."""
 
 from __future__ import annotations
 
@@ -145,11 +145,40 @@ def _render(options: argparse.Namespace) -> int:
     return 0
 
 
+def _count(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar count", description=COMMANDS["count"].help)
+    parser.add_argument("run", help="a finished run's folder")
+    parser.add_argument("pictures", nargs="+", type=Path, help="files")
+    parser.add_argument("--phrase", action="append", required=True, help="what to count; may be given several times")
+    parser.add_argument("-o", "--out", type=Path, help="a .csv or .parquet file for every point that was found")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args(list(words))
+    if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
+    if options.out is not None and options.out.exists() and not options.overwrite:
+        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    from nearfar import workflow
+    from nearfar.cli.verbs import write_columns
+    from nearfar.segmentation.counting.counted import count_in, table, trained_size
+    from nearfar.segmentation.methods.c_rex import CREX
+
+    entry, method, run = workflow.load_run(options.run)
+    if not isinstance(method, CREX):
+        raise UsageError(f"{entry.slug} counts nothing; train c-rex")
+    found = count_in(method, options.pictures, options.phrase, trained_size(run.config.get("data", {})))
+    for each in found:
+        print(f"{each.picture}\t{each.phrase}\t{len(each.points)}")
+    if options.out is not None:
+        write_columns(options.out, table(found))
+    return 0
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
 COMMANDS = {
+    "count": Command("how many objects of a picture a phrase names, by a finished run", _count),
     "data check": Command("decode every file and list what cannot be used; code 1 for any", _parse_check, default=True),
     "data stats": Command("count the pixels of each class, and say which samples have it", _parse_stats, default=True),
     "data export": Command("write embedded scenes into files, labels and splits too", _parse_export, default=True),

@@ -106,6 +106,42 @@ def latent_prediction(prediction: Tensor, target: Tensor) -> Tensor:
     return sum(found) / len(found)
 
 
+NAMED = torch.tensor([[1, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0]], dtype=torch.bool)
+
+
+def token_supcon(z: Tensor, most: int | None = None) -> Tensor:
+    phrases = []
+    for row in NAMED:
+        mine = row.nonzero().flatten().tolist()
+        found = []
+        for i in mine:
+            others = [j for j in mine if j != i]
+            far = [a for a in range(len(z)) if a != i and not (NAMED[:, a] & NAMED[:, i]).any()]
+            far = sorted(far, key=lambda a, i=i: -cosine(z[i], z[a]).item())[:most]
+            e = {a: torch.exp(cosine(z[i], z[a]) / 0.3) for a in {*others, *far}}
+            found += [-sum(torch.log(e[j] / sum(e.values())) for j in others) / len(others)] if others else []
+        phrases += [sum(found) / len(found)] if found else []
+    return sum(phrases) / len(phrases)
+
+
+def token_phrase_agreement(z: Tensor, t: Tensor) -> Tensor:
+    phrases = []
+    for r, row in enumerate(NAMED):
+        mine = row.nonzero().flatten().tolist()
+        yes = [-torch.log(torch.sigmoid(cosine(z[i], t[r]))) for i in mine]
+        no = [-torch.log(1 - torch.sigmoid(cosine(z[i], t[s]))) for i in mine for s in range(len(t)) if s != r]
+        phrases.append((sum(yes) / len(yes) + sum(no) / len(no)) / 2)
+    return sum(phrases) / len(phrases)
+
+
+def focal_loss(x: Tensor) -> Tensor:
+    found = []
+    for value, yes in zip(x.flatten(), HIDDEN.flatten().tolist(), strict=True):
+        right = torch.sigmoid(value if yes else -value)
+        found.append(-(0.25 if yes else 0.75) * (1 - right) ** 2 * torch.log(right))
+    return sum(found) / len(found)
+
+
 CELLS = ((3, 4, 6), (3, 5, 6))
 PATCHES = ((3, 4, 6), (3, 4, 6))
 MAPS = ((2, 5, 4, 4), (2, 5, 4, 4))
@@ -155,4 +191,20 @@ CASES = (
         shapes=PATCHES,
     ),
     Case("latent_prediction", lambda p, t: losses.latent_prediction(p, t, HIDDEN), latent_prediction, shapes=PATCHES),
+    *(
+        Case(
+            f"token_supcon {most or 'all'}",
+            partial(losses.token_supcon, named=NAMED, temperature=0.3, max_negatives=most),
+            partial(token_supcon, most=most),
+            shapes=((7, 5),),
+        )
+        for most in (None, 2)
+    ),
+    Case(
+        "token_phrase_agreement",
+        lambda z, t: losses.token_phrase_agreement(z, t, NAMED),
+        token_phrase_agreement,
+        shapes=((7, 5), (3, 5)),
+    ),
+    Case("focal_loss", lambda x: losses.focal_loss(x, HIDDEN.to(x.dtype)), focal_loss, shapes=((3, 4),)),
 )

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.segmentation.classes import class_set
+from nearfar.segmentation.counting.drawn import counted_shapes
+from nearfar.segmentation.counting.files import is_counted, read_counted
+from nearfar.segmentation.counting.pictures import CountedPictures
 from nearfar.segmentation.data import layout
 from nearfar.segmentation.data.adaptation import adaptation, street_adaptation
 from nearfar.segmentation.data.collage import DigitCollages, digit_collages
@@ -18,13 +21,24 @@ from nearfar.segmentation.data.scenes import RenderedScenes, Scenes
 from nearfar.segmentation.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
 from nearfar.training import Data
 
-__all__ = ["EMBEDDED", "DigitCollages", "FileScenes", "PairedScenes", "RenderedScenes", "SceneFolder", "Scenes", "load"]
+__all__ = [
+    "EMBEDDED",
+    "CountedPictures",
+    "DigitCollages",
+    "FileScenes",
+    "PairedScenes",
+    "RenderedScenes",
+    "SceneFolder",
+    "Scenes",
+    "load",
+]
 
 EMBEDDED = {
     "street": "a procedural street in four appearances, and two more that are held out",
     "street-adaptation": "labelled streets in four appearances beside unlabelled ones in two others",
     "street-few-labels": "16 labelled streets beside 160 others without labels, all at noon",
     "street-pairs": "160 pairs of one street in rain and at noon without labels, beside labelled streets at noon",
+    "counted-shapes": "drawn pictures of coloured shapes with phrases that name some of them, and their places",
     "digit-collage": "scikit-learn's digits on textured canvases, with a class for every pixel",
 }
 
@@ -44,7 +58,9 @@ def load(
 
     Args:
         data: a folder of scenes (``rgb/<appearance>/<scene>.png``, ``labels/<scene>.png``), Cityscapes, ACDC, Dark
-            Zurich or CamVid as published, or an embedded name; ``street`` when nothing is given.
+            Zurich or CamVid as published, or an embedded name; ``street`` when nothing is given. For counting a
+            ``.jsonl`` or ``.json`` table of pictures, phrases and points, or REC-8K's folder; see
+            :func:`nearfar.segmentation.counting.files.read_counted`.
         size: height in pixels. Embedded streets are 64 high when not given and twice as wide; files keep their own
             size, and their proportions in any case.
         scenes: number of embedded scenes for training; of ``street`` 160 when not given, and 40 others are held out,
@@ -74,6 +90,8 @@ def load(
         raise FileNotFoundError(
             f"there is no folder {root}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
         )
+    if image_paths is None and is_counted(root):
+        return read_counted(root, size)
     if image_paths is None:
         known = published(root, size, chosen)
         if known is not None:
@@ -118,6 +136,7 @@ def _folder(root: Path, *, classes: str | None, image_paths: str, **options: Any
 # How an embedded set is built, by its name in EMBEDDED: from the height and the number of training scenes, or None.
 _EMBEDDED: dict[str, Callable[[int | None, int | None], Data]] = {
     "street": _street,
+    "counted-shapes": counted_shapes,
     "digit-collage": digit_collages,
     "street-adaptation": street_adaptation,
     "street-few-labels": street_few_labels,
