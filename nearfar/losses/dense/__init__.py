@@ -7,6 +7,7 @@ aligned patches                :func:`aligned_patch_contrast`, and :func:`normal
 cells of dense maps            :func:`pixel_consistency`, :func:`pixel_contrast`, :func:`dense_nt_xent`, matched by
                                :func:`dense_correspondence`
 regions of hidden patches      :func:`masked_regions`
+places of one picture          :func:`patch_nce`
 tokens that phrases name       :func:`token_supcon` among them, :func:`token_phrase_agreement` with the phrases,
                                :func:`focal_loss` of their scores
 =============================  ==================================================================
@@ -15,6 +16,7 @@ tokens that phrases name       :func:`token_supcon` among them, :func:`token_phr
 from nearfar.losses.dense.dense_contrast import dense_correspondence, dense_nt_xent, pixel_consistency, pixel_contrast
 from nearfar.losses.dense.distance import feature_distance
 from nearfar.losses.dense.patch_contrast import aligned_patch_contrast, normalized_entropy
+from nearfar.losses.dense.patch_nce import patch_nce
 from nearfar.losses.dense.prototype_contrast import prototype_contrast
 from nearfar.losses.dense.regions import masked_regions
 from nearfar.losses.dense.tokens import focal_loss, token_phrase_agreement, token_supcon
@@ -27,6 +29,7 @@ __all__ = [
     "focal_loss",
     "masked_regions",
     "normalized_entropy",
+    "patch_nce",
     "pixel_consistency",
     "pixel_contrast",
     "prototype_contrast",

@@ -2,9 +2,11 @@
 
 =============================  ==================================================================
 codes against a prior          :func:`maximum_mean_discrepancy`
+restored pictures              :func:`informative_contrast`, and :func:`dual_contrast` for the critic
 =============================  ==================================================================
 """
 
 from nearfar.losses.generation.moments import maximum_mean_discrepancy
+from nearfar.losses.generation.restoration import dual_contrast, informative_contrast
 
-__all__ = ["maximum_mean_discrepancy"]
+__all__ = ["dual_contrast", "informative_contrast", "maximum_mean_discrepancy"]

@@ -79,8 +79,8 @@ class CREX(Method):
         text: encoder of phrases: ``words`` (a mean of hashed words), a name such as ``hf:<model>``, or a module.
         width: width of tokens.
         level: which of the backbone's maps gives the grid of tokens, 0 the finest.
-        reach: how far from its cell's centre a token may find its object, in cells; at 0.5 it is in its own cell, so that one
-            token answers for each object.
+        reach: how far from its cell's centre a token may find its object, in cells; at 0.5 it lies in its own cell,
+            and one token answers for each object.
         contrast: ``tokens`` (C-REX), ``phrases`` (GroundingREC) or ``none``.
         assignment: which tokens are a phrase's in the contrast, ``similar`` or ``matched``.
         contrast_weight: of the contrast, at least 0; GroundingREC's takes 0.06.

@@ -1,0 +1,74 @@
+"""Losses of restored pictures and of the places of one picture."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nearfar import losses
+from tests.losses.registry import Case
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return a @ b / (a.norm() * b.norm())
+
+
+def alike(a: Tensor, b: Tensor) -> Tensor:
+    """Mean cosine over the places of two maps (C, h, w)."""
+    return torch.stack([cosine(x, y) for x, y in zip(a.flatten(1).T, b.flatten(1).T, strict=True)]).mean()
+
+
+def informative_contrast(x: Tensor, pos: Tensor, neg: Tensor, form: str) -> Tensor:
+    found = []
+    for b in range(len(x)):
+        far = [alike(x[b], n[b]) for n in neg]
+        for p in pos:
+            near = alike(x[b], p[b])
+            if form == "difference":
+                found.append(sum(far) / len(far) - near)
+            else:
+                e = [torch.exp(s / 0.5) for s in (near, *far)]
+                found.append(-torch.log(e[0] / sum(e)))
+    return sum(found) / len(found)
+
+
+def dual_contrast(real: Tensor, made: Tensor) -> Tensor:
+    def half(a: Tensor, b: Tensor) -> Tensor:
+        return sum(-torch.log(torch.exp(x) / (torch.exp(x) + torch.exp(b).sum())) for x in a) / len(a)
+
+    return half(real, made) + half(-made, -real)
+
+
+def patch_nce(q: Tensor, k: Tensor, own: float | None) -> Tensor:
+    found = []
+    for b in range(len(q)):
+        for i in range(q.shape[1]):
+            e = [torch.exp(cosine(q[b, i], key.detach()) / 0.3) for key in k[b]]
+            more = 0.0 if own is None else torch.exp(torch.tensor(own / 0.3, dtype=torch.float64))
+            found.append(-torch.log(e[i] / (sum(e) + more)))
+    return sum(found) / len(found)
+
+
+CASES = (
+    *(
+        Case(
+            f"informative_contrast {form}",
+            partial(losses.informative_contrast, temperature=0.5, form=form),
+            partial(informative_contrast, form=form),
+            shapes=((2, 5, 3, 2), (2, 2, 5, 3, 2), (3, 2, 5, 3, 2)),
+        )
+        for form in ("infonce", "difference")
+    ),
+    Case("dual_contrast", losses.dual_contrast, dual_contrast, shapes=((4,), (3,))),
+    *(
+        Case(
+            f"patch_nce {own}",
+            partial(losses.patch_nce, temperature=0.3, own=own),
+            partial(patch_nce, own=own),
+            shapes=((2, 4, 5), (2, 4, 5)),
+        )
+        for own in (None, -0.5)
+    ),
+)
