@@ -49,20 +49,20 @@ def test_the_loss_is_its_terms() -> None:
     for n in range(4):
         named = []
         for r in (views.owners == n).nonzero().flatten().tolist():
-            mine, wanted = matched(logits[r], seen.points[n], views.points[r], class_cost=5.0, point_cost=20.0)
+            mine, wanted = matched(logits[r], seen.points[n], views.points[r], class_cost=5.0, point_cost=100.0)
             assert sorted(wanted.tolist()) == list(range(len(views.points[r])))
             yes = torch.zeros(len(logits[r]), dtype=torch.bool)
             yes[mine] = True
             named.append(yes)
             right = torch.where(yes, logits[r].sigmoid(), 1 - logits[r].sigmoid())
-            each = -((1 - right) ** 2) * right.log() * torch.where(yes, 0.25, 0.75)
-            label += float(each.sum()) / logits.numel()
-            point += float((seen.points[n][mine] - views.points[r][wanted]).abs().sum())
+            each = -((1 - right) ** 2) * right.log() * torch.where(yes, 0.6, 0.4)
+            label += each.sum().item() / logits.numel()
+            point += (seen.points[n][mine] - views.points[r][wanted]).abs().sum().item()
             objects += len(mine)
-        contrast.append(float(token_supcon(method.projector(seen.tokens[n]), torch.stack(named))))
-    assert float(terms["label"]) == pytest.approx(100 * label, rel=1e-4)
-    assert float(terms["point"]) == pytest.approx(point / objects, rel=1e-4)
-    assert float(terms["contrast"]) == pytest.approx(0.5 * np.mean(contrast), rel=1e-4)
+        contrast.append(token_supcon(method.projector(seen.tokens[n]), torch.stack(named)).item())
+    assert terms["label"].item() == pytest.approx(100 * label, rel=1e-4)
+    assert terms["point"].item() == pytest.approx(point / objects, rel=1e-4)
+    assert terms["contrast"].item() == pytest.approx(0.5 * np.mean(contrast), rel=1e-4)
 
 
 def test_assignment_is_the_cheapest() -> None:
@@ -198,7 +198,7 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="level must be one of the backbone's maps, 0 to 3, got 4"):
         small(level=4)
     with pytest.raises(ValueError, match="contrast must be 'tokens', 'phrases' or 'none'"):
-        small(contrast="words")
+        CREX("small-pyramid", text="words", width=16, contrast="words")
     with pytest.raises(ValueError, match="costs and weights of detection must be at least 0"):
         Detection(point_cost=-1.0)
     (tmp_path / "t.json").write_text('[{"image": "a.png", "phrase": "cars"}]')

@@ -11,12 +11,13 @@ from nearfar.segmentation.counting.evaluation import CountErrors
 from nearfar.segmentation.counting.pictures import CountedPictures
 from nearfar.segmentation.data import load
 from nearfar.segmentation.methods.c_rex import CREX
+from nearfar.training import Method
 
 
 def run(seed: int) -> dict[str, dict[str, float]]:
     data = load("counted-shapes")
     assert isinstance(data, CountedPictures)
-    arms = {"c-rex": "tokens", "phrases": "phrases", "no contrast": "none"}
+    arms = {"c-rex": "tokens", "phrases": "phrases"}
     scores = {
         name: arm("c-rex", data, seed, lambda m: judged(m, data, seed), contrast=contrast)
         for name, contrast in arms.items()
@@ -26,11 +27,12 @@ def run(seed: int) -> dict[str, dict[str, float]]:
     return scores
 
 
-def judged(method: CREX, data: CountedPictures, seed: int) -> dict[str, float]:
+def judged(method: Method, data: CountedPictures, seed: int) -> dict[str, float]:
     """The scores at the threshold that counts other pictures like those of training best, the same rule for all."""
+    assert isinstance(method, CREX)
     held_out = drawn_pictures(60, size=data.size, seed=1000 + seed, name="tuning")
     found = {}
-    for threshold in np.linspace(0.2, 0.7, 11):
+    for threshold in np.linspace(0.3, 0.65, 8):
         method.threshold = float(threshold)
         found[method.threshold] = method.evaluate(held_out)["mae data"]
     method.threshold = min(found, key=lambda each: found[each])
@@ -57,8 +59,8 @@ REPRODUCTION = Reproduction(
     setting="""800 drawn pictures of 48 x 48 pixels with 6 to 16 coloured shapes and up to three phrases each, tested
     on 100 others and on 100 whose first phrase names a combination of colour and shape that training never names; a
     small pyramid of convolutions on a grid of 12 x 12 tokens, phrases as means of word vectors, 700 steps of 4
-    pictures, AdamW. The arms differ in the contrast alone, of weight 0.06: among tokens (C-REX), of tokens with phrases
-    (GroundingREC), or none. The threshold from which a token is counted is chosen for each arm on 60 further pictures
+    pictures, AdamW. The arms differ in the contrast alone, of weight 0.06: among tokens (C-REX), or of tokens with
+    phrases (GroundingREC). The threshold from which a token is counted is chosen for each arm on 60 further pictures
     of the training distribution.""",
     claims=(
         Claim("C-REX counts better than contrast with phrases", "c-rex", "phrases", "mae test", better="lower"),
@@ -70,9 +72,6 @@ REPRODUCTION = Reproduction(
             "mae new combinations",
             better="lower",
             role="ablation",
-        ),
-        Claim(
-            "contrast among tokens helps at all", "c-rex", "no contrast", "mae test", better="lower", role="ablation"
         ),
         Claim("it beats the untrained network", "c-rex", "untrained", "mae test", better="lower", role="sanity"),
         Claim("it beats the mean count", "c-rex", "mean count", "mae test", better="lower", role="sanity"),
