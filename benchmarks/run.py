@@ -21,6 +21,7 @@ BENCHMARKS = {
     "gradient-cache": ["gradient_cache.py"],
     "embedding": ["embedding.py"],
     "control": ["control.py"],
+    "log-mel": ["log_mel.py"],
 }
 ON_REQUEST = {
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],

@@ -1,0 +1,1 @@
+"""Sounds, as a field: recordings, voices, and sounds with captions."""
