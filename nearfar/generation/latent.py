@@ -1,13 +1,28 @@
-"""A small network that learns how codes are distributed, by a diffusion of its own."""
+"""Networks of codes: from a picture to its code, and one that learns how codes are distributed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from nearfar.generation.unet import sines
+from nearfar.generation.unet import UNet, Widths, sines
 
 STEP_WIDTH = 64
+
+
+class CodeEncoder(nn.Module):
+    """A U-net to a map of one channel, and a linear layer to the code a, with mu and log variance made of it."""
+
+    def __init__(self, channels: int, side: int, dim: int, widths: Widths) -> None:
+        super().__init__()
+        self.net = UNet(channels, 1, widths, start=1.0)
+        self.code = nn.Linear(side * side, dim)
+        self.mean, self.log_variance = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.out_features = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, side, side) in [-1, 1] to the code (N, dim)."""
+        return self.code(self.net(x).flatten(1))
 
 
 class CodeDenoiser(nn.Module):

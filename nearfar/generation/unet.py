@@ -110,9 +110,12 @@ class UNet(nn.Module):
         taken, given: channels of what goes in and comes out.
         widths: its size.
         told: widths of what every block is told.
+        start: gain of the last layer's initial weights; next to nothing for a denoiser.
     """
 
-    def __init__(self, taken: int, given: int, widths: Widths, told: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, taken: int, given: int, widths: Widths, told: tuple[int, ...] = (), *, start: float = 1e-5
+    ) -> None:
         super().__init__()
         self.first = nn.Conv2d(taken, widths.base, 3, padding=1)
         channels, carried = widths.base, [widths.base]
@@ -141,7 +144,7 @@ class UNet(nn.Module):
             if level:
                 self.up.append(nn.Conv2d(channels, channels, 3, padding=1))
         self.last = nn.Sequential(norm(channels), nn.SiLU(), nn.Conv2d(channels, given, 3, padding=1))
-        nn.init.xavier_uniform_(self.last[-1].weight, gain=1e-5)  # type: ignore[arg-type]
+        nn.init.xavier_uniform_(self.last[-1].weight, gain=start)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, *told: Tensor) -> Tensor:
         h = self.first(x)

@@ -2,8 +2,12 @@
 
 from nearfar.system import Entry, Parts
 
-SMALL = (1, 2)
-"""Levels of the U-nets that learn embedded pictures."""
+
+def small(net: str, base: int) -> dict[str, object]:
+    """Settings of a U-net that learns embedded pictures."""
+    sizes = {"base": base, "times": (1, 2), "blocks": 1, "attention": (), "dropout": 0.0}
+    return {f"{net}.{name}": value for name, value in sizes.items()}
+
 
 ENTRIES = (
     Entry(
@@ -23,8 +27,8 @@ ENTRIES = (
         verbs=("embeds", "generates"),
         paper_training={"epochs": 50, "batch_size": 32},
         laptop={
-            "steps": 600,
-            "batch_size": 64,
+            "steps": 400,
+            "batch_size": 32,
             "dim": 8,
             "bandwidth": "median",
             "noise.steps": 200,
@@ -32,12 +36,9 @@ ENTRIES = (
             "noise.last": 5e-2,
             "noise.sampling": 25,
             "averaging": 0.99,
-            "optimization.lr": 2e-3,
-            **{
-                f"{net}.{name}": value
-                for net in ("encoder_widths", "widths")
-                for name, value in {"base": 16, "times": SMALL, "blocks": 1, "attention": (), "dropout": 0.0}.items()
-            },
+            "optimization.lr": 5e-3,
+            **small("encoder_widths", 8),
+            **small("widths", 16),
         },
         tiny={
             "steps": 2,

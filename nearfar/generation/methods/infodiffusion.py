@@ -9,7 +9,8 @@ Codes are drawn towards a prior by their maximum mean discrepancy, which keeps w
 with :math:`z'` drawn from the prior. As in the released code z is the encoder's output itself unless :math:`\kappa` is
 above 0, and then a draw of :math:`N(\mu, \sigma^2)`; the KL is a sum over the batch, the other terms are means. The
 released code's reconstruction term, which it divides by the number of steps, is left out: it is below the rounding of
-the others.
+the others. Its encoder begins with a last convolution of almost nothing; here with an ordinary one, because codes that
+lie in one point push each other nowhere: the kernel's slope is 0 at distance 0.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from nearfar.generation.data import Blank, BlankBatch, PictureBatch
 from nearfar.generation.data.pictures import as_signal, plain_images
 from nearfar.generation.diffusion import Diffusion
 from nearfar.generation.evaluation import COUNT, distance, evaluate, real_pictures
-from nearfar.generation.latent import CodeDenoiser
+from nearfar.generation.latent import CodeDenoiser, CodeEncoder
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
 from nearfar.generation.priors import Prior, check_prior, prior_sample
-from nearfar.generation.unet import Denoiser, UNet, Widths
+from nearfar.generation.unet import Denoiser, Widths
 from nearfar.generation.writing import asked
 from nearfar.losses import maximum_mean_discrepancy
 from nearfar.parts.momentum import MomentumEncoder
@@ -52,21 +53,6 @@ class Noise:
     first: float = 1e-5
     last: float = 1e-2
     sampling: int = 100
-
-
-class CodeEncoder(nn.Module):
-    """A U-net to a map of one channel, and a linear layer to the code a, with mu and log variance made of it."""
-
-    def __init__(self, channels: int, side: int, dim: int, widths: Widths) -> None:
-        super().__init__()
-        self.net = UNet(channels, 1, widths)
-        self.code = nn.Linear(side * side, dim)
-        self.mean, self.log_variance = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.out_features = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, side, side) in [-1, 1] to the code (N, dim)."""
-        return self.code(self.net(x).flatten(1))
 
 
 class InfoDiffusion(Generates, Method):  # type: ignore[misc]
