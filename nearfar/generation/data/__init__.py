@@ -13,6 +13,7 @@ from typing import Any
 
 from nearfar.generation.data import drawn
 from nearfar.generation.data.blank import Blank, BlankBatch
+from nearfar.generation.data.photos import photos
 from nearfar.generation.data.pictures import PictureBatch, Pictures, pictures_of
 from nearfar.sources.tables import TABLES, suffix_of
 from nearfar.training import Data
@@ -51,6 +52,8 @@ class Kind:
 def _make_pictures(name: str, options: Options) -> Data:
     if name == "digits":
         return drawn.digits(options.size or 8)
+    if name == "photos":
+        return photos(options.size, options.examples, options.seed)
     return drawn.sprites(options.size or 16, options.examples or drawn.TRAIN, options.seed)
 
 
@@ -77,6 +80,7 @@ def _has_captions(path: Path) -> bool:
 PICTURES = Kind(
     embedded={
         "sprites": "pictures of one coloured shape each, with five factors and a caption; 400 others held out",
+        "photos": "cuttings of two photographs, textures and letters at 48 pixels; 60 others held out",
         "digits": "real handwriting (scikit-learn's digits) at 8 pixels; the last 300 held out",
     },
     make=_make_pictures,
