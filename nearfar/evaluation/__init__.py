@@ -36,6 +36,7 @@ from nearfar.evaluation.probing.ridge import RegressionResult, linear_regression
 from nearfar.evaluation.probing.zero_shot import zero_shot
 from nearfar.evaluation.ranking.candidates import mrr
 from nearfar.evaluation.ranking.detection import detection
+from nearfar.evaluation.ranking.ranked import ranked_retrieval
 from nearfar.evaluation.ranking.retrieval import paired_retrieval, retrieval
 from nearfar.evaluation.ranking.sts import spearman, sts
 from nearfar.evaluation.ranking.verification import verification
@@ -99,6 +100,7 @@ __all__ = [
     "participation_ratio",
     "per_class_accuracy",
     "psnr",
+    "ranked_retrieval",
     "rankme",
     "retrieval",
     "shot_accuracy",

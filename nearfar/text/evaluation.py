@@ -1,12 +1,13 @@
-"""What is measured on sentences: similarity against people's judgement, retrieval of the same intent, geometry."""
+"""What is measured on sentences: similarity against people's judgement, retrieval, the same intent, geometry."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn, sts, uniformity
+from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn, retrieval, sts, uniformity
 from nearfar.sources.labels import classed_rows
 from nearfar.system import Scores
+from nearfar.text.data.retrieval import Passages
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data, Method, embed
 
@@ -15,7 +16,9 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """Scores of every held-out set, or of the data itself when it has none.
 
     ``sts <set>`` is 100 times the Spearman correlation of cosine and gold similarity over all pairs;
-    ``1-nn <set>`` the share of sentences whose nearest of the other half (drawn from ``seed``) has their label.
+    ``ndcg@10 <set>``, ``mrr@10``, ``recall@k`` (k the smaller of 100 and the passages) and ``map`` are of all passages
+    of the set ranked for its queries by cosine; ``1-nn <set>`` is the share of sentences whose nearest of the other
+    half (drawn from ``seed``) has their label.
     Geometry (``effective_rank``, ``uniformity``, ``std``) is that of the first set.
     """
     sets = dict(data.splits()) or {"data": data}
@@ -26,6 +29,9 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             left, right = (embed(method, Sentences(side)).array for side in pairs[:2])
             scores[f"sts {name}"] = float(sts(left, right, np.asarray(pairs[2])))
         found = embed(method, held_out)
+        if isinstance(held_out, Passages):
+            for what, value in ranked(method, held_out, found.array).items():
+                scores[f"{what} {name}"] = value
         rows = classed_rows(found.labels, name)
         if found.labels is not None and len(rows):
             order = rows[np.random.default_rng(seed).permutation(len(rows))]
@@ -38,3 +44,22 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             scores["effective_rank"] = effective_rank(sample)
             scores["std"] = feature_std(sample, relative=True)
     return scores
+
+
+def ranked(method: Method, held_out: Passages, passages: np.ndarray) -> dict[str, float]:
+    """Measures of retrieval from the passages' embeddings (N, D)."""
+    queries = embed(method, Sentences(held_out.queries.texts)).array
+    ks = [min(k, len(passages)) for k in (10, 100)]
+    found = retrieval(
+        (queries, passages),
+        held_out.relevance,
+        ks=[*dict.fromkeys(ks)],
+        query_ids=held_out.queries.ids,
+        document_ids=held_out.passages.ids,
+    )
+    return {
+        "ndcg@10": found[f"ndcg@{ks[0]}"],
+        "mrr@10": found[f"mrr@{ks[0]}"],
+        f"recall@{ks[1]}": found[f"recall@{ks[1]}"],
+        "map": found["map"],
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -40,7 +40,7 @@ class TextMethod(Method):
         optimization: how the parameters move.
     """
 
-    takes = TextBatch
+    takes: ClassVar[type | None] = TextBatch
 
     def __init__(
         self,

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Mined", "mine_hard_negatives"]
+from nearfar.text.data.retrieval import positive_rows
+
+__all__ = ["Mined", "Mining", "mine_hard_negatives", "mined_negatives", "vectors"]
 
 BLOCK_ENTRIES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Mining:
+    """How hard negatives are chosen; see :func:`mine_hard_negatives`.
+
+    Args:
+        count: negatives of each query.
+        percentage: TopK-PercPos: the largest share of the positive's score; none when not given.
+        margin: TopK-MarginPos: by how much the positive's score is larger, at least.
+        max_score: TopK-Abs: the largest score.
+        min_score: the smallest score.
+        shift: how many of the nearest that are left are skipped.
+        pool: draw from so many of the nearest that are left, instead of the first.
+    """
+
+    count: int = 4
+    percentage: float | None = 0.95
+    margin: float | None = None
+    max_score: float | None = None
+    min_score: float | None = None
+    shift: int = 0
+    pool: int | None = None
 
 
 class Mined(NamedTuple):
@@ -93,6 +119,50 @@ def mine_hard_negatives(
     if not found:
         return Mined(torch.empty(0, count, dtype=torch.long), torch.empty(0, count))
     return Mined(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+
+def mined_negatives(
+    encode: Callable[[Sequence[str]], Tensor],
+    queries: Sequence[str],
+    positives: Sequence[str],
+    corpus: Sequence[str] = (),
+    rules: Mining = Mining(),
+    *,
+    generator: torch.Generator | None = None,
+) -> tuple[list[list[str | None]], Mined]:
+    """Hard negatives of queries in words: for each query ``rules.count`` texts, ``None`` where there are too few.
+
+    Equal texts are one passage, and a query that is there several times has all its positives. A passage of the same
+    words as the query is no negative of it.
+
+    Args:
+        encode: the teacher, texts to (N, D).
+        queries, positives: Q texts each.
+        corpus: further passages.
+        generator: of draws from a pool.
+    """
+    passages = [*dict.fromkeys([*positives, *corpus])]
+    own = positive_rows(queries, positives, passages)
+    asked = [*dict.fromkeys(queries)]
+    place = {query: row for row, query in enumerate(asked)}
+    first = {query: own[row] for row, query in reversed([*enumerate(queries)])}
+    found = mine_hard_negatives(
+        vectors(encode, asked),
+        vectors(encode, passages),
+        [first[query] for query in asked],
+        generator=generator,
+        **vars(rules),
+    )
+    rows = torch.tensor([place[query] for query in queries], dtype=torch.long)
+    found = Mined(found.rows[rows], found.scores[rows])
+    return [[passages[row] if row >= 0 else None for row in each] for each in found.rows.tolist()], found
+
+
+def vectors(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
+    """Embeddings (N, D) float32 of texts on the processor, made some at a time, without gradients."""
+    with torch.no_grad():
+        parts = [encode(texts[start : start + batch_size]).float().cpu() for start in range(0, len(texts), batch_size)]
+    return torch.cat(parts)
 
 
 def _chosen(

@@ -23,6 +23,8 @@ from nearfar.sources.tables import (
     why_no_text,
 )
 from nearfar.text.data.kinds import KINDS, made, of_table
+from nearfar.text.data.lists import lists_of
+from nearfar.text.data.retrieval import beir, is_beir
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data
 
@@ -54,6 +56,7 @@ def load(
     text_column: str | None = None,
     label_column: str | None = None,
     scored_pairs: bool = False,
+    lists: bool = False,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
@@ -63,7 +66,8 @@ def load(
         data: a ``.txt`` file with a sentence per line; a ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``
             table (all but the first may be packed, ``.gz``); a folder, of which every ``.txt`` file is one text,
             labelled by the folder that it lies in, or of which tables and text files named ``train``, ``test`` and so
-            on are those parts (:mod:`nearfar.sources.splits`); a list of strings, or a mapping or data frame of
+            on are those parts (:mod:`nearfar.sources.splits`), or that holds queries, passages and judgements as
+            BEIR's do (:func:`nearfar.text.data.retrieval.beir`); a list of strings, or a mapping or data frame of
             columns; or an embedded name, ``grammar`` when nothing is given. Of a table the column ``sentence`` (or
             ``text``, ``anchor``, ``premise``, ``query``, ``question``, ``review``, ``content``, ``title``) is read,
             with ``positive``/``entailment``, ``negative``/``contradiction`` and ``label`` (``intent``, ``class``,
@@ -75,6 +79,8 @@ def load(
         label_column: the column of labels, if not one of those.
         scored_pairs: keep ``sentence1``, ``sentence2`` and ``score`` together as pairs to train on, which regression
             and ordering of judgements need, instead of taking every sentence by itself.
+        lists: keep each row of a table as a list: a ``query`` with its passages, right ones (``positive``) and wrong
+            ones (``negative``), several of either in further columns or, in ``.jsonl``, as lists of texts.
         strict: stop at the first line or row that cannot be used, instead of leaving it out and listing it. Empty
             lines are no sentences and count nowhere. Equal sentences are kept, and kept apart in training: as far from
             one another in each epoch as their number allows.
@@ -87,6 +93,7 @@ def load(
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _grammar(str(data or "grammar"), examples)
     wanted = {"text": text_column, "label": label_column, "scored": "score" if scored_pairs else None}
+    wanted["lists"] = "lists" if lists else None
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
     if isinstance(data, Mapping) or hasattr(data, "to_dict"):
         columns = data if isinstance(data, Mapping) else data.to_dict("list")
@@ -100,6 +107,8 @@ def load(
         )
     if not path.is_dir():
         return _file(path, wanted, {}, **checks)
+    if is_beir(path):
+        return beir(path)
     files = [p for p in sorted(path.iterdir()) if p.is_file() and suffix_of(p) in (*TABLES, ".txt")]
     parts, _ = by_split(files, lambda p: split_of_file(p.relative_to(path)))
     if parts:
@@ -162,6 +171,8 @@ def _from_table(
     Tables of more than sentences are read as what their columns say; see :mod:`nearfar.text.data.kinds`."""
     if not wanted.get("text") and (found := of_table(table, where, name, splits, checks)) is not None:
         return found
+    if wanted.get("lists"):
+        return lists_of(table, where, name, splits, **checks)
     read = {
         "sentence": _column(table, wanted.get("text"), COLUMNS, where),
         "label": _column(table, wanted.get("label"), LABELS, where),

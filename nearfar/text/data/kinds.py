@@ -32,6 +32,14 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.records",
         ("source", "target"),
     ),
+    "grammar-retrieval": Kind(
+        "questions and answers of the grammar, one answer of each labelled and more in the corpus",
+        "nearfar.text.data.retrieval",
+    ),
+    "grammar-lists": Kind(
+        "questions with lists of answers, two of ten right, for rerankers",
+        "nearfar.text.data.lists",
+    ),
 }
 """By embedded name."""
 

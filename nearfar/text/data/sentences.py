@@ -24,6 +24,7 @@ class Sentences(Data):
         more_negatives: further hard negatives of each sentence, lists of N strings.
         scored: ``(seconds, scores)``, N strings and N numbers: how alike each sentence and its second were judged.
         pairs: ``(a, b, gold)`` with gold similarities, for evaluation by rank correlation, or ``None``.
+        corpus: passages that hard negatives may be mined from, besides the positives.
         name: what to call the set.
         splits: held-out sets by name.
         skipped: what the source of the sentences held besides.
@@ -44,6 +45,7 @@ class Sentences(Data):
         more_negatives: Sequence[Sequence[str]] = (),
         scored: tuple[Sequence[str], np.ndarray] | None = None,
         pairs: tuple[Sequence[str], Sequence[str], np.ndarray] | None = None,
+        corpus: Sequence[str] = (),
         name: str = "sentences",
         splits: Mapping[str, Data] | None = None,
         skipped: Skipped | None = None,
@@ -60,7 +62,7 @@ class Sentences(Data):
                 raise ValueError(f"{what} has {len(values)} entries for {len(self.sentences)} sentences")
         self.labels = None if labels is None else np.asarray(labels)
         self.positives, self.negatives, self.pairs = positives, negatives, pairs
-        self.more_negatives, self.scored = [*more_negatives], scored
+        self.more_negatives, self.scored, self.corpus = [*more_negatives], scored, corpus
         self.name, self.skipped = name, skipped
         self._splits = dict(splits or {})
 
@@ -97,5 +99,6 @@ class Sentences(Data):
             "more_negatives": self.more_negatives or None,
             "scored": self.scored,
             "pairs": self.pairs,
+            "corpus": [*self.corpus] or None,
         }
         return {name: digest_of(part) for name, part in parts.items() if part is not None}

@@ -1,0 +1,178 @@
+"""Commands on texts: mine, search."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nearfar.system import Command, UsageError
+
+
+def _mine(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar mine", description=COMMANDS["mine"].help)
+    parser.add_argument("run", help="a run's folder: the teacher")
+    parser.add_argument("pairs", help="a table with a query and a positive in each row, or a folder as BEIR's")
+    parser.add_argument("--corpus", type=Path, help="a file of further passages; without it the positives alone")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
+    parser.add_argument("--count", type=int, default=4, help="negatives of each query")
+    parser.add_argument(
+        "--percentage",
+        type=float,
+        help="at most this share of the positive's score (0.95 unless another rule is given)",
+    )
+    parser.add_argument("--margin", type=float, help="below the positive's score by this much")
+    parser.add_argument("--max-score", type=float, help="at most this score")
+    parser.add_argument("--min-score", type=float, help="at least this score")
+    parser.add_argument("--naive", action="store_true", help="no rule: the nearest that are no positives")
+    parser.add_argument("--shift", type=int, default=0, help="skip so many of the nearest that are left")
+    parser.add_argument("--pool", type=int, help="draw from so many of the nearest that are left")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args([*words])
+    _writable(options.out, options.overwrite, (".csv", ".parquet"))
+    rule = {"percentage": options.percentage, "margin": options.margin, "max_score": options.max_score}
+    if options.naive and any(value is not None for value in rule.values()):
+        raise UsageError("--naive is no rule; leave it out, or --percentage, --margin and --max-score")
+    if not options.naive and all(value is None for value in rule.values()):
+        rule["percentage"] = 0.95
+    import torch
+
+    from nearfar.cli.verbs import write_columns
+    from nearfar.text.data import Sentences, load
+    from nearfar.text.data.retrieval import texts_of
+    from nearfar.text.mining import Mining, mined_negatives
+
+    pairs = load(options.pairs)
+    if not isinstance(pairs, Sentences) or pairs.positives is None:
+        raise UsageError(f"{options.pairs} has no positives; rows of a query and its positive are needed")
+    method = _embedder(options.run)
+    corpus = [*pairs.corpus, *(texts_of(options.corpus).texts if options.corpus else ())]
+    rules = Mining(options.count, min_score=options.min_score, shift=options.shift, pool=options.pool, **rule)
+    generator = torch.Generator().manual_seed(options.seed)
+    with method.frozen():
+        found, mined = mined_negatives(
+            method.encode, pairs.sentences, pairs.positives, corpus, rules, generator=generator
+        )
+    full = [row for row, texts in enumerate(found) if None not in texts]
+    if not full:
+        raise UsageError(f"no query has {options.count} passages that the rules leave; lower --count or loosen them")
+    columns: dict[str, Any] = {"query": [pairs.sentences[row] for row in full]}
+    columns["positive"] = [pairs.positives[row] for row in full]
+    for rank in range(options.count):
+        columns["negative" if rank == 0 else f"negative_{rank}"] = [found[row][rank] for row in full]
+    write_columns(options.out, columns)
+    left = len(found) - len(full)
+    more = f"; {left:,} pairs have fewer than {options.count} and are left out" if left else ""
+    hardness = float(mined.scores[full].mean())
+    print(f"{len(full):,} pairs in {options.out}, mean cosine of negatives {hardness:.3f}{more}", file=sys.stderr)
+    return 0
+
+
+def _search(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar search", description=COMMANDS["search"].help)
+    parser.add_argument("run", help="a run's folder")
+    parser.add_argument("corpus", type=Path, help="a file of passages, or a folder as BEIR's")
+    parser.add_argument("queries", type=Path, nargs="?", help="a file of queries; those of the folder otherwise")
+    parser.add_argument("-k", type=int, default=10, help="passages of each query")
+    parser.add_argument("--rerank", help="a second run that puts them in its own order")
+    parser.add_argument("--part", default="test", help="of a folder as BEIR's, the judgements of its queries")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv, .parquet or .trec file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args([*words])
+    _writable(options.out, options.overwrite, (".csv", ".parquet", ".trec"))
+    if options.k < 1:
+        raise UsageError(f"-k must be at least 1, got {options.k}")
+    from nearfar.evaluation.ranking.ranked import ranked_retrieval
+    from nearfar.text.search import columns_of, reranked, search
+
+    passages, queries, relevance = _asked(options.corpus, options.queries, options.part)
+    method = _embedder(options.run)
+    second = _second(options.rerank) if options.rerank else None
+    found = search(method, passages.texts, queries.texts, options.k)
+    if second is not None:
+        found = reranked(second, passages.texts, queries.texts, found)
+    columns = columns_of(passages, queries, found)
+    _write_ranking(options.out, columns)
+    print(f"{len(queries.ids):,} queries, {found.rows.shape[1]} passages each, in {options.out}", file=sys.stderr)
+    if relevance:
+        lists = {name: [passages.ids[row] for row in rows] for name, rows in zip(queries.ids, found.rows, strict=True)}
+        wide = found.rows.shape[1]
+        scores = ranked_retrieval(lists, relevance, ks=(wide,))
+        shown = ("ndcg", "mrr", "recall")
+        print(", ".join(f"{name}@{wide} {scores[f'{name}@{wide}']:.4f}" for name in shown), file=sys.stderr)
+    return 0
+
+
+def _asked(corpus: Path, queries: Path | None, part: str) -> tuple[Any, Any, Any]:
+    """Passages, queries, and judgements where there are some."""
+    from nearfar.text.data.retrieval import Passages, beir, is_beir, texts_of
+
+    if not corpus.exists():
+        raise FileNotFoundError(f"there is no file or folder {corpus}")
+    if not corpus.is_dir():
+        if queries is None:
+            raise UsageError(f"name a file of queries after {corpus}")
+        return texts_of(corpus), texts_of(queries), None
+    if not is_beir(corpus):
+        raise UsageError(f"{corpus} has no corpus.jsonl and queries.jsonl, which are read of a folder")
+    if queries is not None:
+        return texts_of(corpus / "corpus.jsonl"), texts_of(queries), None
+    parts = beir(corpus).splits()
+    if part not in parts:
+        raise UsageError(f"{corpus} has no qrels/{part}.tsv; --part takes one of {', '.join(parts) or 'none'}")
+    held_out = parts[part]
+    assert isinstance(held_out, Passages)
+    return held_out.passages, held_out.queries, held_out.relevance
+
+
+def _embedder(path: str) -> Any:
+    from nearfar import workflow
+    from nearfar.system import require
+
+    entry, method, _ = workflow.load_run(path)
+    if entry.field != "text":
+        raise UsageError(f"{path} is a run of the field {entry.field}, and texts are searched by one of text")
+    require(method, "embeds", entry.slug)
+    return method
+
+
+def _second(path: str) -> Any:
+    from nearfar import workflow
+
+    entry, method, _ = workflow.load_run(path)
+    if entry.field != "text" or not {"ranks", "embeds"} & set(method.verbs):
+        raise UsageError(f"{entry.slug} neither ranks nor embeds texts, so it cannot put passages in order")
+    return method
+
+
+def _writable(path: Path, overwrite: bool, suffixes: Sequence[str]) -> None:
+    if path.suffix not in suffixes:
+        raise UsageError(f"--out must end in {' or '.join(suffixes)}, got {path}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; choose another name, or give --overwrite")
+
+
+def _write_ranking(path: Path, columns: dict[str, Any]) -> None:
+    """A table, or the lines that trec_eval reads."""
+    from nearfar.cli.verbs import write_columns
+    from nearfar.common.files import atomic_write
+
+    if path.suffix != ".trec":
+        write_columns(path, columns)
+        return
+    names = {str(name) for name in (*columns["query"], *columns["passage"])}
+    odd = next((name for name in names if any(c.isspace() for c in name)), None)
+    if odd is not None:
+        raise UsageError(f"a .trec file parts its columns by spaces, and the id {odd!r} has one; write .csv instead")
+    with atomic_write(path, "w") as file:
+        for query, passage, rank, score in zip(*columns.values(), strict=True):
+            file.write(f"{query} Q0 {passage} {rank} {score:.6f} nearfar\n")
+
+
+COMMANDS = {
+    "mine": Command("find hard negatives for pairs of texts with a finished run", _mine),
+    "search": Command("rank passages for queries with a finished run", _search),
+}
