@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nearfar.evaluation import GEOMETRY, effective_rank, paired_retrieval
+from nearfar.multimodal.composed import composed_recall
+from nearfar.multimodal.data.composed import Triplets
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.method import DualEncoder
 from nearfar.system import Scores
@@ -15,7 +17,8 @@ from nearfar.training import Data, Method, embed
 
 def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """``zero-shot <set>`` accuracy in [0, 1] where a set describes its classes; ``R@1 <set>`` of both directions
-    where every caption has one right image; the effective rank of image embeddings.
+    where every caption has one right image; the effective rank of image embeddings. Of triplets ``R@1 <set>`` and
+    ``R@10 <set>`` of composed retrieval.
 
     Sets without either are measured by retrieval over their first 200 pairs, where equal captions count as
     misses.
@@ -23,6 +26,9 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     sets = dict(data.splits()) or {"data": data}
     scores = Scores(neither=GEOMETRY)
     for name, held_out in sets.items():
+        if isinstance(held_out, Triplets):
+            scores |= {f"{metric} {name}": value for metric, value in composed_recall(method, held_out).items()}
+            continue
         assert isinstance(held_out, CaptionedImages)
         if held_out.classes and held_out.labels is not None:
             scores[f"zero-shot {name}"] = zero_shot_accuracy(method, held_out)

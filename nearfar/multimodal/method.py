@@ -12,7 +12,10 @@ from nearfar.encoders.text import Pooling
 
 
 class PairBatch(NamedTuple):
-    """Raw images (N, 3, H, W) uint8, their captions (N strings), positions in the collection (N,) int64."""
+    """Raw images with their captions.
+
+    ``images`` (N, 3, H, W) uint8, ``captions``, N strings, and ``rows``, positions in the collection (N,) int64.
+    """
 
     images: Tensor
     captions: list[str]

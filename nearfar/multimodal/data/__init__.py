@@ -1,4 +1,4 @@
-"""Where captioned images come from: tables of images and text, and generated scenes whose truth is known."""
+"""Where captioned images, triplets and rows of several modalities come from: tables, and generated sets."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.multimodal.data.composed import Triplets, are_triplets, read_triplets
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.data.tables import Reading, kinds_of, read_rows, tuples
 from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
 from nearfar.sources.parquet import schema_of
 from nearfar.sources.skipped import Skipped
+from nearfar.sources.splits import by_split
 from nearfar.sources.tables import TABLES, Table, labels_of, suffix_of, why_no_text
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, quiet, square
 from nearfar.vision.data.published import LABELS, read_parquet
 
-__all__ = ["EMBEDDED", "CaptionedImages", "Column", "Tuples", "load"]
+__all__ = ["EMBEDDED", "CaptionedImages", "Column", "Triplets", "Tuples", "load"]
 
 CAPTIONS = ("caption", "text", "sentence")
 FILES = ("image", "file", "filename", "file_name", "path", "filepath")
 
 EMBEDDED = {
     "shape-scenes": "drawn scenes of coloured shapes with captions; 12 of 48 combinations held out",
+    "composed-scenes": "drawn scenes, words that change one attribute, and the scenes so changed",
     "scene-views": "the same scenes as four pictures each: luminance, chrominance, edges and depth",
     "xor": "three vectors of bits, the third the exclusive or of the others, so that no two say anything of each other",
 }
@@ -38,13 +41,17 @@ def load(
     rate: int = 16000,
     seconds: float = 2.0,
     examples: int = 6000,
+    pictures: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
-    """Captioned images, or rows of any number of modalities, from wherever they are.
+    """Captioned images, triplets, or rows of any number of modalities, from wherever they are.
 
-    A table is one of captioned images where it has a column of pictures and one of captions, and nothing of sounds or
-    of further pictures; any other is one of rows with several modalities, and so is every table with ``modalities``.
+    A table with the columns ``reference``, ``change`` and ``target`` is one of triplets
+    (:func:`nearfar.multimodal.data.composed.read_triplets`). It is one of captioned images where it has a column of
+    pictures and one of captions, and nothing of sounds or of further pictures; any other is one of rows with several
+    modalities, and so is every table with ``modalities``. A folder of tables named ``train``, ``test`` and so on is
+    those parts (:mod:`nearfar.sources.splits`).
 
     Args:
         data: a ``.parquet`` table with a column of encoded images and a column ``caption`` (or ``text``), a ``.csv``,
@@ -57,7 +64,8 @@ def load(
         size: side in pixels; 32 for embedded scenes, 24 for their views, 96 for tables.
         rate: samples per second to which sounds are brought.
         seconds: length of a sound; its middle is taken, and silence put behind a shorter one.
-        examples: number of scenes or rows that embedded sets generate for training.
+        examples: number of scenes, changes or rows that embedded sets generate for training.
+        pictures: the folder of the picture files of triplets, if not their table's own.
         strict: stop at the first pair that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of pairs that may lack a readable picture or a caption, in [0, 1]; more stop the run.
     """
@@ -80,16 +88,10 @@ def load(
             raise ValueError(f"{path}: {error}") from error
     reading = Reading(size or 96, rate, seconds)
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
-    if path.suffix in (".parquet", ".pq"):
-        names = [name.lower() for name in schema_of(path).names]
-        if not modalities and any(name in names for name in CAPTIONS):
-            return _parquet(path, size or 96, **checks)
-        return tuples(path, read_rows(path), modalities, reading, **checks)
+    if path.is_dir():
+        return _parts(path, modalities, pictures, reading, **checks)
     if suffix_of(path) in TABLES:
-        table = read_rows(path)
-        if not modalities and _is_pairs(table):
-            return _files(path, table, size or 96, **checks)
-        return tuples(path, table, modalities, reading, **checks)
+        return _table(path, modalities, pictures, reading, **checks)
     raise ValueError(f"{path} is no collection of captioned images this reads; accepted are .npz, {', '.join(TABLES)}")
 
 
@@ -103,6 +105,33 @@ def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
     images, columns, skipped = read_parquet([path], size, text=column, others=others, **checks)
     labels = labels_of(None if label is None else columns[label])
     return CaptionedImages(images, columns[column], labels, name=path.stem, skipped=skipped)
+
+
+def _parts(path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any) -> Data:
+    """A folder of tables named after the parts of one data set."""
+    parts, _ = by_split(p for p in path.iterdir() if p.is_file() and suffix_of(p) in TABLES)
+    if not parts:
+        raise ValueError(f"{path} is a folder without a table named train; accepted are {', '.join(TABLES)} files")
+    found = {name: _table(of[0], modalities, pictures, reading, **checks) for name, of in parts.items()}
+    train = found.pop("train")
+    train._splits = dict[str, Data](found)
+    return train
+
+
+def _table(
+    path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any
+) -> CaptionedImages | Triplets | Tuples:
+    """Triplets, pairs or rows of several modalities, by the columns of a table."""
+    if path.suffix in (".parquet", ".pq") and not modalities:
+        names = [name.lower() for name in schema_of(path).names]
+        if "reference" not in names and any(name in names for name in CAPTIONS):
+            return _parquet(path, reading.size, **checks)
+    table = read_rows(path)
+    if not modalities and are_triplets(table):
+        return read_triplets(table, path, reading.size, pictures=pictures, **checks)
+    if not modalities and _is_pairs(table):
+        return _files(path, table, reading.size, **checks)
+    return tuples(path, table, modalities, reading, **checks)
 
 
 def _is_pairs(table: Table) -> bool:
@@ -147,9 +176,19 @@ def _files(path: Path, table: Table, size: int, **checks: Any) -> CaptionedImage
 def _embedded(name: str, size: int | None, examples: int) -> Data:
     from nearfar.multimodal.data.generated import scene_views, xor
 
+    if name == "composed-scenes":
+        return _changes(size or 32, examples)
     if name == "xor":
         return xor(examples)
     return scene_views(examples, size=size or 24) if name == "scene-views" else _scenes(size or 32, examples)
+
+
+def _changes(size: int, examples: int) -> Triplets:
+    from nearfar.multimodal.data.composed_scenes import composed_scenes
+
+    test = composed_scenes(80, seed=1, split="test_seen", size=size, distinct=True).triplets("test")
+    made = composed_scenes(max(examples // 2, 1), seed=0, edits=2, size=size)
+    return made.triplets("composed-scenes", {"test": test})
 
 
 def _scenes(size: int, examples: int) -> CaptionedImages:

@@ -1,0 +1,68 @@
+"""Methods of composed retrieval: a picture and words for what is to be different."""
+
+from nearfar.system import Entry, Parts
+
+ENTRIES = (
+    Entry(
+        slug="spn4cir",
+        name="SPN4CIR",
+        field="multimodal",
+        paper="Feng et al., 2024, arXiv 2404.11317",
+        target="nearfar.multimodal.methods.spn4cir:SPN4CIR",
+        summary="A picture and a change find the changed picture, first among those of the batch, then among all.",
+        parts=Parts(
+            views="a reference with a change, and the target; all pictures of the collection as negatives",
+            encoder="image tower and text tower",
+            head="one linear projection each; their sum is the query",
+            loss="InfoNCE from query to target, at last against a bank of all pictures",
+            update="the image tower rests once the bank is made",
+        ),
+        paper_training={"epochs": 15, "batch_size": 256},
+        laptop={
+            "image_encoder": "small-conv",
+            "text_encoder": "tiny-bert",
+            "projection_dim": 64,
+            "max_length": 16,
+            "temperature": 0.05,
+            "bank_temperature": 0.05,
+            "optimization.lr": 1e-3,
+            "optimization.warmup": 0.05,
+            "batch_size": 128,
+            "steps": 400,
+        },
+        tiny={"examples": 200},
+        data="composed-scenes",
+        commands=(("from towers that CLIP trained", "nearfar train spn4cir --data triplets.csv --from runs/clip"),),
+    ),
+    Entry(
+        slug="scot",
+        name="SCOT",
+        field="multimodal",
+        paper="Jawade et al., 2025, arXiv 2501.08347",
+        target="nearfar.multimodal.methods.scot:SCOT",
+        summary="A picture and a change meet the text of the changed caption, so that no target picture is needed.",
+        parts=Parts(
+            views="a picture with a change, and its caption once it is changed",
+            encoder="image tower and text tower, aligned and at rest",
+            head="a combiner of both embeddings",
+            loss="InfoNCE from query to changed captions, with the captions as they were among the negatives",
+            update="the towers rest while the combiner learns",
+        ),
+        paper_training={"epochs": 10, "batch_size": 512},
+        laptop={
+            "image_encoder": "small-conv",
+            "text_encoder": "tiny-bert",
+            "projection_dim": 64,
+            "max_length": 24,
+            "temperature": 0.05,
+            "alignment": 0.6,
+            "optimization.lr": 1e-3,
+            "optimization.warmup": 0.05,
+            "batch_size": 128,
+            "steps": 500,
+        },
+        tiny={"examples": 200},
+        data="composed-scenes",
+        commands=(("from captioned pictures alone", "nearfar train scot --data pairs.csv --from runs/clip"),),
+    ),
+)
