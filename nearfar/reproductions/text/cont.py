@@ -11,8 +11,8 @@ from nearfar.text.data.records import faithful
 from nearfar.text.overlap import bleu
 from nearfar.training import Data, Method, Optimization
 
-FIRST, SECOND = 300, 50
-RATE = Optimization("adamw", lr=3e-3, weight_decay=0.0, schedule="linear", warmup=0.05)
+FIRST, SECOND = 340, 50
+RATE = Optimization("adamw", lr=3e-3, weight_decay=0.0, schedule="constant", warmup=0.05)
 
 
 def run(seed: int) -> dict[str, dict[str, float]]:
@@ -21,7 +21,7 @@ def run(seed: int) -> dict[str, dict[str, float]]:
     train("cont", start, data, seed, steps=FIRST)
 
     def after(likelihood: float) -> Method:
-        rate = dataclasses.replace(RATE, lr=5e-4)
+        rate = dataclasses.replace(RATE, lr=5e-4, schedule="linear")
         method = build("cont", data, seed, likelihood=likelihood, contrast_rate=1.0, optimization=rate)
         method.load_state_dict(start.state_dict())
         return train("cont", method, data, seed + 1000, steps=SECOND)
