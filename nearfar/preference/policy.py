@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from nearfar.common.extras import needed
 from nearfar.encoders.causal import CausalLM, left_padded, longest, without_bars
 from nearfar.losses import token_logps
+from nearfar.parts.lora import Lora, adapted
 from nearfar.preference.data.batches import Text
 
 WASTE = 0.15
@@ -22,25 +21,6 @@ REMEMBERED = 20_000
 """Texts whose ids are remembered from one epoch to the next."""
 MOST = 16384
 """Tokens of a group, padding included."""
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters instead of training every weight (peft, the extra ``language``).
-
-    Args:
-        rank: of the adapters, 0 to train every weight.
-        alpha: what they add is scaled by alpha / rank.
-        targets: names of layers that get one, parted by commas; ``all-linear`` for every linear one but the head.
-    """
-
-    rank: int = 0
-    alpha: float = 16.0
-    targets: str = "all-linear"
-
-    def __post_init__(self) -> None:
-        if self.rank < 0 or self.alpha <= 0:
-            raise ValueError(f"lora.rank must be at least 0 and lora.alpha above 0, got {self.rank} and {self.alpha}")
 
 
 class Said(NamedTuple):
@@ -63,7 +43,7 @@ class Policy(nn.Module):
     def __init__(self, lm: CausalLM, lora: Lora = Lora()) -> None:
         super().__init__()
         self.tokenizer = lm.tokenizer
-        self.model = _adapted(lm.model, lora) if lora.rank else lm.model
+        self.model = adapted(lm.model, lora) if lora.rank else lm.model
         self.adapted = bool(lora.rank)
         self.model.eval()
         self.plain = _has_plain_head(self.inner)
@@ -238,18 +218,6 @@ class Policy(nn.Module):
         with without_bars():
             model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-
-
-def _adapted(model: Any, lora: Lora) -> Any:
-    peft = needed("peft", "language", "training adapters (lora.rank)")
-    targets = lora.targets if lora.targets == "all-linear" else [name.strip() for name in lora.targets.split(",")]
-    config = peft.LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"
-    )
-    try:
-        return peft.get_peft_model(model, config)
-    except ValueError as error:
-        raise ValueError(f"lora.targets {lora.targets!r} does not fit this model: {error}") from error
 
 
 @torch.no_grad()

@@ -1,0 +1,32 @@
+"""Methods that need a language model, as what is trained or as who is asked."""
+
+from nearfar.system import Entry, Parts
+
+ENTRIES = (
+    Entry(
+        slug="prompteol",
+        name="PromptEOL",
+        field="text",
+        paper="Jiang et al., 2024, Findings of EMNLP, arXiv 2307.16645",
+        target="nearfar.text.methods.prompteol:PromptEOL",
+        summary="A language model is asked for a sentence in one word, and its state before the word is the embedding.",
+        parts=Parts(
+            views="a sentence, what it entails and what contradicts it, each inside a prompt",
+            encoder="a causal language model with low-rank adapters, the last token's state",
+            head="none",
+            loss="InfoNCE, one direction, with hard negatives",
+        ),
+        paper_training={"epochs": 1, "batch_size": 256},
+        laptop={
+            "encoder": "tiny-llama",
+            "lora.rank": 0,
+            "optimization.lr": 1e-3,
+            "max_length": 64,
+            "batch_size": 16,
+            "steps": 100,
+            "examples": 2000,
+        },
+        tiny={"examples": 40, "max_length": 16},
+        data="grammar-entailment",
+    ),
+)
