@@ -93,8 +93,8 @@ def run(seed: int) -> dict[str, dict[str, float]]:
 REPRODUCTION = Reproduction(
     run=run,
     setting="""No large language model is at hand: a Llama of two layers of width 128 learns for 500 steps of 24 lines
-    of the generated grammar, each a sentence in the words of the prompt and one word for it, which is drawn from what the
-    sentence says (who, what, where, whether at all). That stands for a model that knows how people sum up; one that
+    of the generated grammar, each a sentence in the words of the prompt and one word for it, which is drawn from what
+    the sentence says (who, what, where, whether at all). That stands for a model that knows how people sum up; one that
     never read such lines would show nothing. Measured are 1,000 other pairs, and topics of 1,200 other sentences.
     Adapters of rank 16 are trained for 60 steps of 16 triplets.""",
     claims=(
