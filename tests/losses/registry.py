@@ -1,7 +1,7 @@
 """Every exported loss as cases that all suites read: how it is called, its slow form, and data for it.
 
 A family registers from ``tests/losses/<family>_cases.py``: that module's ``CASES`` are found here by their place, and
-``test_registry.py`` names every exported loss that has none.
+``test_second_derivatives.py`` names every exported loss that has none.
 """
 
 from __future__ import annotations
