@@ -84,7 +84,9 @@ _NUMBERS: dict[type, tuple[type, ...]] = {
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a plain value is of one of the kinds that ``hint`` names; hints that name others allow anything."""
-    return any(_is_one(value, candidate) for candidate in alternatives(hint))
+    # Objects of one's own in a list are the constructor's to judge: recipes of views where a file names one.
+    own = isinstance(value, list | tuple) and any(dataclasses.is_dataclass(each) for each in value)
+    return own or any(_is_one(value, candidate) for candidate in alternatives(hint))
 
 
 def _is_one(value: Any, candidate: Any) -> bool:

@@ -292,3 +292,15 @@ def test_refused_sizes_and_backends() -> None:
 
 def test_everything_public_is_there() -> None:
     assert all(hasattr(views, name) for name in views.__all__)
+
+
+def test_recipes_of_one_s_own_go_where_a_file_names_one() -> None:
+    from nearfar.catalogue import find
+    from nearfar.vision.data import load
+    from nearfar.workflow import build_method
+
+    own = Recipe(scale=(0.3, 1.0))
+    method = build_method(find("simclr"), {"encoder": "small-conv", "views": (own, own)}, load("digits"), 0)
+    assert method.recipes == (own, own)
+    with pytest.raises(ValueError, match="views must be a text, got 3"):
+        build_method(find("simclr"), {"encoder": "small-conv", "views": 3}, load("digits"), 0)

@@ -20,12 +20,12 @@ STEPS = 500
 class Reconstructed(LatentDynamics):
     """The same encoder and transition, trained to draw what is seen and to predict its code."""
 
-    def __init__(self, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, latent: int = 32, **settings: Any) -> None:
+        super().__init__(*args, latent=latent, **settings)
         pixels = 1
         for side in self.spaces.observation:
             pixels *= side
-        self.decoder = mlp(self.config["latent"], (256,), pixels)
+        self.decoder = mlp(latent, (256,), pixels)
 
     def loss(self, views: Sequences) -> dict[str, Tensor]:  # type: ignore[override]
         flat = views.observations.flatten(0, 1)
