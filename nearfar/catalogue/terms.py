@@ -38,6 +38,7 @@ TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "queue": ("queue",),
         "bank": ("bank", "memory", "stored"),
         "prototypes": ("prototype", "centre", "centroid"),
+        "synthetic": ("synthetic",),
         "batch": ("infonce", "nt-xent", "info-nce", "contrast", "supcon", "softmax", "nce", "triplet", "margin"),
     },
     "update": {

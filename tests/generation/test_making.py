@@ -129,7 +129,7 @@ def test_what_nothing_can_be_made_of_is_refused(sprites: Any) -> None:
         next(Noisy().generate(sprites, batch_size=0))
     with pytest.raises(ValueError, match="between 1 and 1,000,000 new things"):
         Blank(0)
-    with pytest.raises(FileNotFoundError, match="embedded are sprites, digits"):
+    with pytest.raises(FileNotFoundError, match="embedded are sprites, "):
         load("nowhere")
     with pytest.raises(ValueError, match="size must be at least 8"):
         load(size=4)

@@ -174,6 +174,10 @@ WITHOUT_A_CASE = {
     "pixel_contrast": "compares two maps of one image; nothing of other images enters",
     "prototype_contrast": "draws rows of each rank's own pixels, as the released code; only prototypes are global",
     "relic_kl": "is a measurement without gradient",
+    "patch_nce": "contrasts the places of one picture; nothing of other images enters",
+    "token_supcon": "contrasts the tokens of one picture; nothing of other images enters",
+    "token_phrase_agreement": "compares the tokens and the phrases of one picture; nothing of other images enters",
+    "focal_loss": "judges each token by itself",
     "sinkhorn": "makes codes without gradient; swapped_prediction is tested with it",
 }
 

@@ -32,6 +32,6 @@ ENTRIES = (
         data="photos",
         tiny={"steps": 2, "size": 32, "examples": 40},
         commands=(("enlarge pictures", "nearfar generate RUN FOLDER -o OUT"),),
-        tags={"negatives": "other"},
+        tags={"negatives": "synthetic"},
     ),
 )

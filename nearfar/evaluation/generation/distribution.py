@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import linalg
 
 from nearfar.evaluation._arrays import matrix
 
@@ -27,6 +26,8 @@ def frechet_distance(made: Any, real: Any) -> float:
     if len(a) < 2 or len(b) < 2:
         raise ValueError(f"made and real need at least 2 rows each for a covariance, got {len(a)} and {len(b)}")
     sa, sb = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
+    from scipy import linalg  # heavy, and only this needs it
+
     # tr (S S')^1/2 is the trace of (S^1/2 S' S^1/2)^1/2, whose matrices are symmetric: no complex rounding.
     values, axes = linalg.eigh(sa)
     root = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T

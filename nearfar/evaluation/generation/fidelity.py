@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from scipy import ndimage
 
 from nearfar.evaluation._arrays import finite
 
@@ -52,6 +51,8 @@ def ssim(
     Raises:
         ValueError: pictures smaller than the window, or shapes that differ.
     """
+    from scipy import ndimage  # heavy, and only this needs it
+
     a, b = _pairs(made, reference, data_range)
     if a.ndim == 3:
         a, b = a[..., None], b[..., None]
