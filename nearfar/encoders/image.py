@@ -28,6 +28,7 @@ IMAGE_ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "resnet50-gn": lambda: ResNet(50, norm="gn"),
     "resnet50-cifar": lambda: ResNet(50, small_images=True),
     "resnet101": lambda: ResNet(101),
+    "vit-nano": lambda: VisionTransformer(64, 2, 4, patch=8),
     "vit-mini": lambda: VisionTransformer(96, 4, 4, patch=4),
     "vit-ti16": lambda: VisionTransformer(192, 12, 3),
     "vit-s16": lambda: VisionTransformer(384, 12, 6),

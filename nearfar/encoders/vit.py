@@ -57,9 +57,20 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, *, padding: Tensor | None = None, causal: bool = False) -> Tensor:
+        """States of the tokens.
+
+        Args:
+            tokens: (N, T, width).
+            padding: (N, T) bool, true for tokens that nothing attends to; a row must keep one.
+            causal: whether a token attends to itself and those before it alone.
+        """
+        later = None
+        if causal:
+            count = tokens.shape[1]
+            later = torch.ones(count, count, dtype=torch.bool, device=tokens.device).triu(1)
         for layer in self.layers:
-            tokens = layer(tokens)
+            tokens = layer(tokens, src_mask=later, src_key_padding_mask=padding, is_causal=causal)
         return self.norm(tokens)
 
     def trace(self, tokens: Tensor) -> Trace:

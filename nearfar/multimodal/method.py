@@ -15,11 +15,13 @@ class PairBatch(NamedTuple):
     """Raw images with their captions.
 
     ``images`` (N, 3, H, W) uint8, ``captions``, N strings, and ``rows``, positions in the collection (N,) int64.
+    ``places`` (N, 2) float64, longitude and latitude in degrees, NaN where one is not known; ``None`` where none is.
     """
 
     images: Tensor
     captions: list[str]
     rows: Tensor
+    places: Tensor | None = None
 
 
 class DualEncoder(nn.Module):

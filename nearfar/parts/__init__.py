@@ -6,8 +6,10 @@ from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.memory import InstanceMemory
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
+from nearfar.parts.patch_codes import PatchCodes
 from nearfar.parts.patches import (
     Masking,
+    block_hidden,
     fill,
     masking_of,
     patchify,
@@ -24,6 +26,7 @@ from nearfar.parts.scale import LogitScale
 from nearfar.parts.shuffle import shuffled_groups
 from nearfar.parts.sparse_conv import Seen, feature_levels, level_maps, sparse, sparse_maps
 from nearfar.parts.sparse_product import SparseMatrix, sparse_product
+from nearfar.parts.token_head import TokenHead
 from nearfar.parts.unet_decoder import Densify, UNetDecoder
 from nearfar.parts.visual_words import VisualWords, WordWeights
 from nearfar.parts.warp import flow_confidence, resize_flow, warp
@@ -39,14 +42,17 @@ __all__ = [
     "MLPHead",
     "Masking",
     "MomentumEncoder",
+    "PatchCodes",
     "PixelPropagation",
     "Prototypes",
     "ResidualQuantizer",
     "Seen",
     "SparseMatrix",
+    "TokenHead",
     "UNetDecoder",
     "VisualWords",
     "WordWeights",
+    "block_hidden",
     "feature_levels",
     "fill",
     "flow_confidence",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -80,3 +81,55 @@ def fill(tokens: Tensor, kept: Tensor, length: int, filler: Tensor) -> Tensor:
     """Tokens (N, K, C) put at their positions ``kept`` (N, K) among ``length``, and ``filler`` (C,) at the others."""
     whole = filler.to(tokens.dtype).expand(len(tokens), length, -1)
     return whole.scatter(1, kept[..., None].expand(-1, -1, tokens.shape[2]), tokens)
+
+
+def block_hidden(
+    count: int,
+    grid: tuple[int, int],
+    ratio: float,
+    generator: torch.Generator,
+    *,
+    least: float = 0.2,
+    aspect: float = 0.3,
+    attempts: int = 16,
+) -> Tensor:
+    """Which patches are hidden (count, rows * columns) bool: rectangles, until about ``ratio`` of them is (BEiT).
+
+    Rectangles of random size and shape are laid one after another, each only where it hides something more and no more
+    than is left to hide; then single patches, so that every picture has as many hidden as the next.
+
+    Args:
+        count: pictures.
+        grid: rows and columns of patches.
+        ratio: share of the patches to hide, in (0, 1).
+        generator: decides, on its device.
+        least: smallest area of a rectangle over that of all that is hidden; BEiT has 16 of 75.
+        aspect: height over width is between this and its inverse.
+        attempts: rectangles that are tried.
+
+    Raises:
+        ValueError: a ratio that hides nothing or everything.
+    """
+    rows, columns = grid
+    length, device = rows * columns, generator.device
+    target = round(length * ratio) if 0 < ratio < 1 else 0
+    if not 0 < target < length:
+        raise ValueError(f"a ratio in (0, 1) that hides some of {length} patches and not all is needed, got {ratio}")
+    drawn = for_examples(lambda n: torch.rand(n, attempts, 4, generator=generator, device=device), count)
+    order = for_examples(lambda n: torch.rand(n, length, generator=generator, device=device), count)
+    hidden = torch.zeros(count, rows, columns, dtype=torch.bool, device=device)
+    row, column = torch.arange(rows, device=device)[:, None], torch.arange(columns, device=device)
+    for size, shape, top, left in drawn.permute(1, 2, 0)[..., None, None]:
+        remaining = target - hidden.sum((1, 2), keepdim=True)
+        smallest = max(1.0, least * target)
+        area = smallest + size * (remaining - smallest).clamp_min(0)
+        ratio_of_sides = torch.exp((2 * shape - 1) * -math.log(aspect))
+        height = (area * ratio_of_sides).sqrt().round().clamp(1, rows)
+        width = (area / ratio_of_sides).sqrt().round().clamp(1, columns)
+        first_row, first_column = (top * (rows - height + 1)).floor(), (left * (columns - width + 1)).floor()
+        inside = (row >= first_row) & (row < first_row + height)
+        inside = inside & (column >= first_column) & (column < first_column + width)
+        both = hidden | inside
+        hidden = torch.where(both.sum((1, 2), keepdim=True) <= target, both, hidden)
+    chosen = (order + hidden.flatten(1).float()).topk(target, dim=1).indices
+    return torch.zeros(count, length, dtype=torch.bool, device=device).scatter(1, chosen, True)

@@ -106,6 +106,14 @@ def latent_prediction(prediction: Tensor, target: Tensor) -> Tensor:
     return sum(found) / len(found)
 
 
+ASKED = torch.tensor([[2, -1, 0], [-1, 4, 4]])
+
+
+def masked_tokens(logits: Tensor) -> Tensor:
+    found = [logits[n, t].logsumexp(0) - logits[n, t, ASKED[n, t]] for n, t in (ASKED >= 0).nonzero().tolist()]
+    return sum(found) / len(found)
+
+
 NAMED = torch.tensor([[1, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0]], dtype=torch.bool)
 
 
@@ -190,6 +198,7 @@ CASES = (
         masked_reconstruction,
         shapes=PATCHES,
     ),
+    Case("masked_tokens", lambda x: losses.masked_tokens(x, ASKED), masked_tokens, shapes=((2, 3, 5),)),
     Case("latent_prediction", lambda p, t: losses.latent_prediction(p, t, HIDDEN), latent_prediction, shapes=PATCHES),
     *(
         Case(

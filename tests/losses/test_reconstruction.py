@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nearfar.losses import masked_reconstruction
+from nearfar.losses import masked_reconstruction, masked_tokens
 
 N, L, P = 3, 4, 6
 
@@ -84,3 +84,17 @@ def test_bad_input_is_named(
     arguments = dict(zip(("prediction", "target", "mask"), patches, strict=True)) | change
     with pytest.raises(error, match=message):
         masked_reconstruction(**arguments)  # type: ignore[arg-type]
+
+
+def test_nothing_asked_is_nothing_and_no_token_is_named() -> None:
+    logits = torch.randn(2, 3, 5, requires_grad=True)
+    nothing = masked_tokens(logits, torch.full((2, 3), -1))
+    nothing.backward()
+    assert nothing == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+    assert masked_tokens(logits[:, :0], torch.zeros(2, 0, dtype=torch.long)) == 0
+    with pytest.raises(ValueError, match="labels must be below the 5 tokens, got 5"):
+        masked_tokens(logits, torch.full((2, 3), 5))
+    with pytest.raises(ValueError, match="labels must be at least -1, got -2"):
+        masked_tokens(logits, torch.full((2, 3), -2))

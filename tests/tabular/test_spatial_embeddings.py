@@ -10,10 +10,10 @@ import torch
 from scipy.special import sph_harm_y
 
 from nearfar.cli import main
+from nearfar.encoders.location import spherical_harmonics
 from nearfar.reproductions.arms import build, train
 from nearfar.tabular.data import Rows, load
 from nearfar.tabular.data.generated import region
-from nearfar.tabular.location import spherical_harmonics
 from nearfar.tabular.methods.spatial_embeddings import HexConv
 
 

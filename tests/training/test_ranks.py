@@ -166,6 +166,7 @@ WITHOUT_A_CASE = {
     "aligned_patch_contrast": "contrasts patches of one picture with a queue; nothing else of the batch enters",
     "masked_reconstruction": "compares each picture with itself; nothing of other images enters",
     "latent_prediction": "compares each picture with itself; nothing of other images enters",
+    "masked_tokens": "compares each token with its label; nothing of other examples enters",
     "masked_regions": "compares each picture with itself; nothing of other images enters",
     "normalized_entropy": "is a mean over pixels of predictions",
     "feature_distance": "compares two maps of one image; nothing of other images enters",

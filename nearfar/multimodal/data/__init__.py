@@ -9,7 +9,7 @@ import numpy as np
 
 from nearfar.multimodal.data.composed import Triplets, are_triplets, read_triplets
 from nearfar.multimodal.data.pairs import CaptionedImages
-from nearfar.multimodal.data.tables import Reading, kinds_of, read_rows, tuples
+from nearfar.multimodal.data.tables import Reading, kinds_of, missing, read_rows, tuples
 from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
 from nearfar.sources.parquet import schema_of
@@ -23,12 +23,14 @@ from nearfar.vision.data.published import LABELS, read_parquet
 __all__ = ["EMBEDDED", "CaptionedImages", "Column", "Triplets", "Tuples", "load"]
 
 CAPTIONS = ("caption", "text", "sentence")
+PLACE = (("longitude", "lon", "lng"), ("latitude", "lat"))
 FILES = ("image", "file", "filename", "file_name", "path", "filepath")
 
 EMBEDDED = {
     "shape-scenes": "drawn scenes of coloured shapes with captions; 12 of 48 combinations held out",
     "composed-scenes": "drawn scenes, words that change one attribute, and the scenes so changed",
     "scene-views": "the same scenes as four pictures each: luminance, chrominance, edges and depth",
+    "land-tiles": "drawn land seen from above with places on the globe, and captions of what stands on it",
     "xor": "three vectors of bits, the third the exclusive or of the others, so that no two say anything of each other",
 }
 
@@ -58,7 +60,8 @@ def load(
             ``.tsv``, ``.json`` or ``.jsonl`` table with a column ``image`` (or ``file``, ``filename``, ``path``) of
             files, relative to its own folder, and such a column of captions, an ``.npz`` file with ``images`` and
             ``captions``, or an embedded name; ``shape-scenes`` when nothing is given. A table of several modalities has
-            a column for each: picture files, sound files, texts, numbers; cells may be missing.
+            a column for each: picture files, sound files, texts, numbers; cells may be missing. Columns ``longitude``
+            and ``latitude`` beside pictures and captions say where they were taken.
         modalities: columns that are the modalities, between commas; columns of numbers joined by ``+`` are one. All
             columns but labels and ids when not given, those of single numbers together.
         size: side in pixels; 32 for embedded scenes, 24 for their views, 96 for tables.
@@ -101,10 +104,12 @@ def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
     if column is None:
         raise ValueError(f"{path} has no column of captions: its columns are {', '.join(names)}")
     label = next((n for n in LABELS if n in names), None)
-    others = [] if label is None else [label]
+    placed = [next((n for n in names if n.lower() in accepted), None) for accepted in PLACE]
+    others = [name for name in (label, *placed) if name is not None]
     images, columns, skipped = read_parquet([path], size, text=column, others=others, **checks)
     labels = labels_of(None if label is None else columns[label])
-    return CaptionedImages(images, columns[column], labels, name=path.stem, skipped=skipped)
+    places = _places(path, *(None if name is None else columns[name] for name in placed))
+    return CaptionedImages(images, columns[column], labels, name=path.stem, skipped=skipped, places=places)
 
 
 def _parts(path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any) -> Data:
@@ -170,7 +175,24 @@ def _files(path: Path, table: Table, size: int, **checks: Any) -> CaptionedImage
     found = kept.first(*CAPTIONS)
     assert found is not None
     labels = labels_of(kept.first(*LABELS))
-    return CaptionedImages(np.stack(images), found, labels, name=path.stem, skipped=skipped)
+    places = _places(path, *(kept.first(*names) for names in PLACE))
+    return CaptionedImages(np.stack(images), found, labels, name=path.stem, skipped=skipped, places=places)
+
+
+def _places(path: Path, longitudes: Any, latitudes: Any) -> np.ndarray | None:
+    """Longitude and latitude of every row (N, 2), NaN where a cell is empty; ``None`` without both columns."""
+    if longitudes is None or latitudes is None:
+        return None
+    found = np.full((len(longitudes), 2), np.nan)
+    for column, cells in enumerate((longitudes, latitudes)):
+        for row, cell in enumerate(cells):
+            if missing(cell):
+                continue
+            try:
+                found[row, column] = float(cell)
+            except (TypeError, ValueError):
+                raise ValueError(f"{path}: {cell!r} is no {PLACE[column][0]}; degrees as a number are needed") from None
+    return found
 
 
 def _embedded(name: str, size: int | None, examples: int) -> Data:
@@ -178,6 +200,10 @@ def _embedded(name: str, size: int | None, examples: int) -> Data:
 
     if name == "composed-scenes":
         return _changes(size or 32, examples)
+    if name == "land-tiles":
+        from nearfar.multimodal.data.land_tiles import land_tiles
+
+        return land_tiles(examples, size=size or 32, held_out=max(min(400, examples // 5), 2))
     if name == "xor":
         return xor(examples)
     return scene_views(examples, size=size or 24) if name == "scene-views" else _scenes(size or 32, examples)

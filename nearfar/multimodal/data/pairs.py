@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,10 +29,12 @@ class CaptionedImages(ImageArray):
         classes: sentences that describe each label, by label, for zero-shot classification.
         gallery: whether every caption has exactly one right image, so that retrieval is measured on this set.
         skipped: what the source of the pairs held besides.
+        places: (N, 2) longitude in [-180, 180] and latitude in [-90, 90] where each image was taken, in degrees; NaN
+            where that is not known.
 
     Raises:
         ValueError: images or labels that :class:`nearfar.vision.data.ImageArray` refuses; captions that are no text,
-            or not one per image.
+            or not one per image; places that are none.
     """
 
     gives: type | None = PairBatch  # type: ignore[assignment]
@@ -47,6 +50,7 @@ class CaptionedImages(ImageArray):
         classes: Mapping[int, Sequence[str]] | None = None,
         gallery: bool = False,
         skipped: Skipped | None = None,
+        places: np.ndarray | None = None,
     ) -> None:
         super().__init__(images, labels, name=name, splits=splits)
         if len(captions) != len(self.images):
@@ -58,14 +62,38 @@ class CaptionedImages(ImageArray):
         self.skipped = skipped
         self.classes = dict(classes or {})
         self.gallery = gallery
+        self.places = None if places is None else _places(places, len(self.images))
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
         """Every pair once; those of equal captions are kept apart, see :func:`nearfar.sources.order.apart`."""
         return apart(self.captions, rng)
 
     def contents(self) -> Mapping[str, str]:
-        return {**super().contents(), "captions": digest_of(self.captions)}
+        found = {**super().contents(), "captions": digest_of(self.captions)}
+        return found if self.places is None else {**found, "places": digest_of(self.places)}
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Whether it is known where the images were taken."""
+        return {"located": self.places is not None}
 
     def batch(self, indices: np.ndarray) -> PairBatch:  # type: ignore[override]
         found = super().batch(indices)
-        return PairBatch(found.images, [self.captions[i] for i in indices], torch.as_tensor(indices))
+        places = None if self.places is None else torch.from_numpy(self.places[indices])
+        return PairBatch(found.images, [self.captions[i] for i in indices], torch.as_tensor(indices), places)
+
+
+def _places(places: np.ndarray, count: int) -> np.ndarray:
+    """Places as float64, NaN in both columns where one is missing."""
+    found = np.array(places, dtype=np.float64)
+    if found.shape != (count, 2):
+        raise ValueError(
+            f"places must have shape {(count, 2)}, longitude and latitude of each image, got {found.shape}"
+        )
+    found[~np.isfinite(found).all(1)] = np.nan
+    for column, (name, most) in enumerate((("longitude", 180), ("latitude", 90))):
+        wrong = np.flatnonzero(np.abs(found[:, column]) > most)
+        if len(wrong):
+            value = found[wrong[0], column]
+            raise ValueError(f"the {name} of image {wrong[0]} is {value:g}; it must be in [-{most}, {most}] degrees")
+    return found

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.encoders.location import LocationEncoder
 from nearfar.evaluation import linear_regression_probe
 from nearfar.losses import symmetric_info_nce
 from nearfar.parts.scale import LogitScale
 from nearfar.system import Scores
-from nearfar.tabular.location import LocationEncoder
 from nearfar.tabular.schema import TableBatch, TableSchema
 from nearfar.training import Data, Method, Optimization, embed
 

@@ -10,18 +10,20 @@ from torch import Tensor, nn
 __all__ = ["LocationEncoder", "spherical_harmonics"]
 
 
-def spherical_harmonics(places: Tensor, degrees: int) -> Tensor:
+def spherical_harmonics(places: Tensor, degrees: int, *, satclip_scaling: bool = False) -> Tensor:
     r"""Real orthonormal spherical harmonics of degrees 0 to L - 1, in the order of degree and then of m from -l to l.
 
     Associated Legendre functions come from their normalised recurrence, which is stable beyond degree 1,000 in float64;
-    factorials would overflow near 80.
+    factorials would overflow near 80. There is no Condon-Shortley sign, as in the default branch of SatCLIP's release.
 
     Args:
         places: (N, 2), longitude in [-180, 180] and latitude in [-90, 90], in degrees.
         degrees: L.
+        satclip_scaling: make columns of m = 0 pi times as large, as a slip of that branch did; its released weights
+            expect it.
 
     Returns:
-        (N, L^2) float64; their squares integrate to 1 over the sphere.
+        (N, L^2) float64; their squares integrate to 1 over the sphere, unless scaled as SatCLIP does.
     """
     if degrees < 1:
         raise ValueError(f"degrees must be at least 1, got {degrees}")
@@ -41,7 +43,7 @@ def spherical_harmonics(places: Tensor, degrees: int) -> Tensor:
                 before, now = now, a * (x * now - b * before)
             middle = degree * degree + degree
             if m == 0:
-                found[:, middle] = now
+                found[:, middle] = now * math.pi if satclip_scaling else now
             else:
                 found[:, middle + m] = math.sqrt(2) * now * torch.cos(m * azimuth)
                 found[:, middle - m] = math.sqrt(2) * now * torch.sin(m * azimuth)
@@ -79,7 +81,11 @@ class LocationEncoder(nn.Module):
 
     def forward(self, places: Tensor) -> Tensor:
         """(N, 2) degrees to (N, D)."""
-        x = spherical_harmonics(places, self.degrees)
+        with torch.autocast(places.device.type, enabled=False):
+            return self.sines(spherical_harmonics(places, self.degrees))
+
+    def sines(self, x: Tensor) -> Tensor:
+        """The network behind the harmonics, (N, L^2) to (N, D)."""
         for frequency, layer in zip(self.frequencies, self.layers, strict=True):
             x = torch.sin(frequency * self.dropout(layer(x)))
         return self.last(x)
