@@ -6,6 +6,7 @@ invariance of the prediction   :func:`relic`, :func:`relic_multicrop`, measured 
 many views of each thing       :func:`poly_view`, :func:`cacr`
 whole tuples of modalities     :func:`symile`
 a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
+views of growing strength      :func:`growing_consistency`
 a temperature for each pair    :func:`amcl`
 labels                         :func:`supcon`
 a weight for every pair        :func:`weighted_supcon`
@@ -15,6 +16,7 @@ pairs, no softmax              :func:`sigmoid_pair_loss`
 
 from nearfar.losses.contrast.adaptive import amcl
 from nearfar.losses.contrast.attraction import cacr
+from nearfar.losses.contrast.growing import growing_consistency
 from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_info_nce
 from nearfar.losses.contrast.labels import supcon
 from nearfar.losses.contrast.memory import memory_contrast, memory_normalizer
@@ -28,6 +30,7 @@ __all__ = [
     "amcl",
     "cacr",
     "grace",
+    "growing_consistency",
     "info_nce",
     "memory_contrast",
     "memory_normalizer",

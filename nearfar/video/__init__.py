@@ -1,0 +1,1 @@
+"""What moves: clips of video, skeletons, clouds of points."""
