@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+
+from nearfar.system import UsageError
 
 
 def parse_own(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -27,3 +30,11 @@ def parse_own(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[arg
             rest.append(words.pop(0))
     options, odd = parser.parse_known_args(own)
     return options, [*odd, *rest]
+
+
+def writable(path: Path, overwrite: bool, suffixes: Sequence[str]) -> None:
+    """Refuse a file that is to be written and has another ending, or that is there and is not to be replaced."""
+    if path.suffix not in suffixes:
+        raise UsageError(f"--out must end in {' or '.join(suffixes)}, got {path}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; choose another name, or give --overwrite")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.cli.words import writable
 from nearfar.system import Command, UsageError
 
 
@@ -32,7 +33,7 @@ def _mine(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args([*words])
-    _writable(options.out, options.overwrite, (".csv", ".parquet"))
+    writable(options.out, options.overwrite, (".csv", ".parquet"))
     rule = {"percentage": options.percentage, "margin": options.margin, "max_score": options.max_score}
     if options.naive and any(value is not None for value in rule.values()):
         raise UsageError("--naive is no rule; leave it out, or --percentage, --margin and --max-score")
@@ -82,7 +83,7 @@ def _search(words: Sequence[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv, .parquet or .trec file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args([*words])
-    _writable(options.out, options.overwrite, (".csv", ".parquet", ".trec"))
+    writable(options.out, options.overwrite, (".csv", ".parquet", ".trec"))
     if options.k < 1:
         raise UsageError(f"-k must be at least 1, got {options.k}")
     from nearfar.evaluation.ranking.ranked import ranked_retrieval
@@ -146,13 +147,6 @@ def _second(path: str) -> Any:
     if entry.field != "text" or not {"ranks", "embeds"} & set(method.verbs):
         raise UsageError(f"{entry.slug} neither ranks nor embeds texts, so it cannot put passages in order")
     return method
-
-
-def _writable(path: Path, overwrite: bool, suffixes: Sequence[str]) -> None:
-    if path.suffix not in suffixes:
-        raise UsageError(f"--out must end in {' or '.join(suffixes)}, got {path}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; choose another name, or give --overwrite")
 
 
 def _write_ranking(path: Path, columns: dict[str, Any]) -> None:

@@ -32,7 +32,10 @@ ENTRIES = (
         },
         tiny={"examples": 200},
         data="composed-scenes",
-        commands=(("from towers that CLIP trained", "nearfar train spn4cir --data triplets.csv --from runs/clip"),),
+        commands=(
+            ("from towers that CLIP trained", "nearfar train spn4cir --data triplets.csv --from runs/clip"),
+            ("find changed pictures", 'nearfar search RUN picture.jpg --change "make it blue" --in PICTURES'),
+        ),
     ),
     Entry(
         slug="scot",

@@ -29,6 +29,10 @@ ENTRIES = (
             "steps": 500,
         },
         tiny={"examples": 200},
+        commands=(
+            ("find pictures by words", 'nearfar search RUN "a red circle" --in PICTURES'),
+            ("sort pictures into named classes", "nearfar zero-shot RUN PICTURES --classes classes.txt"),
+        ),
     ),
     Entry(
         slug="siglip",
