@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nearfar.common.share import agreed_most
 from nearfar.encoders.places import there
-from nearfar.encoders.tokens import PADDING, HashTokenizer, PretrainedTokenizer, Tokens
+from nearfar.encoders.tokens import PADDING, HashTokenizer, PairTokens, PretrainedTokenizer, Tokens
 
 Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
 
@@ -43,14 +43,23 @@ class TextEncoder(nn.Module):
 
     def tokenize(self, sentences: Sequence[str]) -> Tokens:
         """Tokens of sentences, on the model's device."""
-        tokens = self.tokenizer(sentences)
+        return Tokens(*self._everywhere(*self.tokenizer(sentences)))
+
+    def tokenize_pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> PairTokens:
+        """Tokens of pairs of texts, each pair one sequence, on the model's device."""
+        pairs: Any = getattr(self.tokenizer, "pairs", None)
+        if pairs is None:
+            raise TypeError(f"{type(self.tokenizer).__name__} has no pairs(firsts, seconds), which reading pairs needs")
+        return PairTokens(*self._everywhere(*pairs(firsts, seconds)))
+
+    def _everywhere(self, ids: Tensor, *masks: Tensor) -> list[Tensor]:
+        """As long as the longest of the global batch: dropout draws for every place, padding included."""
         device = next(self.parameters()).device
-        # As long as the longest of the global batch: dropout draws for every place, padding included.
-        more = agreed_most(tokens.input_ids.shape[1], device) - tokens.input_ids.shape[1]
+        more = agreed_most(ids.shape[1], device) - ids.shape[1]
         if more:
             padding = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or PADDING
-            tokens = Tokens(F.pad(tokens.input_ids, (0, more), value=padding), F.pad(tokens.attention_mask, (0, more)))
-        return Tokens(*(t.to(device) for t in tokens))
+            ids, masks = F.pad(ids, (0, more), value=padding), tuple(F.pad(mask, (0, more)) for mask in masks)
+        return [t.to(device) for t in (ids, *masks)]
 
     def states(self, text: Tokens | Sequence[str]) -> tuple[Tensor, Tensor]:
         """Hidden states (N, T, D) of the last layer (or first and last, averaged) and the mask (N, T)."""

@@ -23,6 +23,15 @@ class Tokens(NamedTuple):
     attention_mask: Tensor
 
 
+class PairTokens(NamedTuple):
+    """Tokens of pairs of texts, one after the other: ids and mask as of :class:`Tokens`, and ``second`` (N, T), 1 where
+    a token is the second text's."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    second: Tensor
+
+
 class HashTokenizer:
     """Lower-cased words and punctuation marks, each hashed to one of ``buckets`` ids.
 
@@ -46,15 +55,26 @@ class HashTokenizer:
         return _RESERVED + zlib.crc32(word.encode()) % (self.buckets - _RESERVED)
 
     def __call__(self, sentences: Sequence[str]) -> Tokens:
-        rows = []
-        for sentence in sentences:
-            if not isinstance(sentence, str):
-                raise TypeError(f"expected sentences as strings, got a {type(sentence).__name__}")
-            words = _WORD.findall(sentence.lower())[: self.max_length - 1]
-            rows.append([START, *(self._id(word) for word in words)])
-        width = max((len(row) for row in rows), default=1)
-        ids = torch.tensor([row + [PADDING] * (width - len(row)) for row in rows], dtype=torch.long)
-        return Tokens(ids.view(len(rows), width), (ids != PADDING).long().view(len(rows), width))
+        rows = [self._started(sentence)[: self.max_length] for sentence in sentences]
+        ids = _padded(rows, PADDING)
+        return Tokens(ids, (ids != PADDING).long())
+
+    def pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> PairTokens:
+        """Each first text and its second, both begun with the start token; what is too long is cut off the longer."""
+        rows, sides = [], []
+        for first, second in zip(firsts, seconds, strict=True):
+            a, b = self._started(first), self._started(second)
+            while len(a) + len(b) > max(self.max_length, 2):
+                (a if len(a) >= len(b) else b).pop()
+            rows.append(a + b)
+            sides.append([0] * len(a) + [1] * len(b))
+        ids = _padded(rows, PADDING)
+        return PairTokens(ids, (ids != PADDING).long(), _padded(sides, 0))
+
+    def _started(self, sentence: str) -> list[int]:
+        if not isinstance(sentence, str):
+            raise TypeError(f"expected sentences as strings, got a {type(sentence).__name__}")
+        return [START, *(self._id(word) for word in _WORD.findall(sentence.lower()))]
 
 
 class PretrainedTokenizer:
@@ -71,3 +91,22 @@ class PretrainedTokenizer:
             [*sentences], padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
         return Tokens(found["input_ids"], found["attention_mask"])
+
+    def pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> PairTokens:
+        """Each first text and its second as the model was trained to read pairs, in ``max_length`` tokens together."""
+        found = self.tokenizer(
+            [*firsts], [*seconds], padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        second = torch.zeros_like(found["input_ids"])
+        for row in range(len(second)):
+            sides = found.sequence_ids(row)
+            # What ends the second text is the second's, what stands between them the first's.
+            second[row, sides.index(1) if 1 in sides else len(sides) :] = 1
+        return PairTokens(found["input_ids"], found["attention_mask"], second * found["attention_mask"])
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Rows of any lengths as (N, T) int64, filled up with ``value``."""
+    width = max((len(row) for row in rows), default=1)
+    ids = torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
+    return ids.view(len(rows), width)

@@ -32,6 +32,11 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.records",
         ("source", "target"),
     ),
+    "arguments": Kind(
+        "pairs of sentences whose relation nobody names, labelled at three levels",
+        "nearfar.text.data.arguments",
+        ("arg1", "arg2", "label_1"),
+    ),
     "grammar-retrieval": Kind(
         "questions and answers of the grammar, one answer of each labelled and more in the corpus",
         "nearfar.text.data.retrieval",
