@@ -47,6 +47,8 @@ SHARED_ROOMS = {
     # Pictures to learn from and to work on are vision's, those with captions multimodal's.
     "generation": ("nearfar.vision.data", "nearfar.vision.method", "nearfar.multimodal.data"),
     "security": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
+    # Frames are pictures, varied as vision varies them.
+    "video": ("nearfar.vision.data", "nearfar.vision.views"),
     "labels": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }
 """What a field may take of another: never its methods."""

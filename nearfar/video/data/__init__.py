@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nearfar.sources.archives import read_npz
+from nearfar.sources.labels import one_label
+from nearfar.sources.splits import by_split, split_of
 from nearfar.training import Data
+from nearfar.video.data.clips import ClipBatch, VideoArray, VideoFiles
+from nearfar.video.data.decode import CONTAINERS, PICTURES, pictures_in
 from nearfar.video.data.skeleton_files import arranged, skeletons_of
 from nearfar.video.data.skeletons import SkeletonBatch, SkeletonSet
 
-__all__ = ["EMBEDDED", "SkeletonBatch", "SkeletonSet", "load"]
+__all__ = ["EMBEDDED", "ClipBatch", "SkeletonBatch", "SkeletonSet", "VideoArray", "VideoFiles", "load"]
 
 EMBEDDED = {
     "stick-figures": "people of 25 joints who act out twelve actions, seen from anywhere",
+    "moving-shapes": "videos of five shapes, each in one of six motions, over ground of any colours",
 }
 
 
@@ -23,6 +29,7 @@ def load(
     data: str | Path | np.ndarray | Data | None = None,
     *,
     frames: int = 0,
+    size: int = 128,
     count: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
@@ -32,8 +39,12 @@ def load(
     Args:
         data: skeletons as ``.npz`` (``x`` and perhaps ``y``, or ``train_x``, ``train_y``, ``test_x``, ``test_y``) or
             ``.npy`` of shape (N, C, T, V, M), (N, M, T, V, C), (N, T, V, C) or (N, T, M * 25 * 3), joints in NTU's
-            order or another known one; an array; an embedded name.
-        frames: of every sequence; 50 of skeletons when 0.
+            order or another known one; videos as ``.npz`` (``x`` and perhaps ``y``) or ``.npy`` of shape
+            (N, T, H, W, 3) uint8; a folder of video files (``.mp4``, ``.avi``, ``.mkv``, ``.webm``, ``.mov``,
+            ``.mpg``, ``.gif``) or of folders of frames, the folders around them being their classes and folders
+            ``train`` and ``test`` its parts; an array; an embedded name.
+        frames: of every example; 50 of skeletons and 64 of videos in files when 0.
+        size: side of the frames of videos in files.
         count: number of examples that embedded sets generate; each has its own.
         strict: stop at the first example that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of examples that may be unusable, in [0, 1]; more stop the run.
@@ -46,20 +57,63 @@ def load(
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _generated(str(data or "stick-figures"), count, frames)
     if not isinstance(data, str | Path):
-        array = np.asarray(data)
-        return SkeletonSet(arranged(array, "the array"), name="array", **options)
+        return _array(np.asarray(data), "the array", "array", options)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(
             f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
         )
+    if path.is_dir():
+        return _folder(path, {**options, "size": size})
     if path.suffix == ".npz":
         arrays = read_npz(path)
+        if _are_frames(arrays.get("x")):
+            return VideoArray(arrays["x"], one_label(arrays.get("y"), f"the labels of {path}"), name=path.stem)
         return skeletons_of(arrays, path.stem, **options)
     if path.suffix == ".npy":
-        array = _mapped(path)
-        return SkeletonSet(arranged(array, str(path)), name=path.stem, **options)
-    raise ValueError(f"{path} is nothing that this reads: .npz, .npy")
+        return _array(_mapped(path), str(path), path.stem, options)
+    raise ValueError(f"{path} is nothing that this reads: a folder of videos or of frames, .npz, .npy")
+
+
+def _are_frames(array: np.ndarray | None) -> bool:
+    return array is not None and array.ndim == 5 and array.shape[4] == 3 and array.dtype == np.uint8
+
+
+def _array(array: np.ndarray, where: str, name: str, options: dict[str, Any]) -> Data:
+    if _are_frames(array):
+        return VideoArray(array, name=name)
+    return SkeletonSet(arranged(array, where), name=name, **options)
+
+
+def _folder(root: Path, options: dict[str, Any]) -> VideoFiles:
+    """Videos below a folder; its parts where it has one for training."""
+    parts, _ = by_split([each for each in root.iterdir() if each.is_dir()], lambda each: split_of(each.name))
+    if not parts:
+        return _videos(root, root.name, "", options)
+    held: dict[str, Data] = {
+        split: _videos(folders[0], f"{root.name} {split}", folders[0].name, options)
+        for split, folders in parts.items()
+        if split != "train"
+    }
+    train = parts["train"][0]
+    return _videos(train, f"{root.name} train", train.name, {**options, "splits": held})
+
+
+def _videos(root: Path, name: str, part: str, options: dict[str, Any]) -> VideoFiles:
+    found: list[Path] = []
+    for here, inside, names in os.walk(root):
+        inside[:] = sorted(each for each in inside if not each.startswith("."))
+        visible = [each for each in names if not each.startswith(".")]
+        found += [Path(here, each) for each in visible if Path(each).suffix.lower() in CONTAINERS]
+        if any(Path(each).suffix.lower() in PICTURES for each in visible) and pictures_in(Path(here)):
+            found.append(Path(here))
+    if not found:
+        raise ValueError(f"{root} holds no video: no file below it ends in {', '.join(CONTAINERS)}, and no frames")
+    found.sort()
+    classes = [str(each.parent.relative_to(root)) if each != root else "." for each in found]
+    labels = np.array(classes) if len(set(classes)) > 1 else None
+    names = [str(each.relative_to(root)) for each in found]
+    return VideoFiles(found, names=names, labels=labels, root=root, name=name, folder=part, **options)
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -70,6 +124,8 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _generated(name: str, count: int, frames: int) -> Data:
-    from nearfar.video.data import stick_figures
+    from nearfar.video.data import moving_shapes, stick_figures
 
+    if name == "moving-shapes":
+        return moving_shapes.moving_shapes(count or 320, frames=frames or 24)
     return stick_figures.stick_figures(count or 480, steps=frames or stick_figures.STEPS)

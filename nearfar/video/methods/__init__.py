@@ -1,5 +1,6 @@
 """One file per method on what moves."""
 
 from nearfar.video.methods.hiclr import HiCLR
+from nearfar.video.methods.pretext_contrastive import PretextContrastive
 
-__all__ = ["HiCLR"]
+__all__ = ["HiCLR", "PretextContrastive"]
