@@ -3,6 +3,7 @@
 from nearfar.parts.class_prototypes import ClassPrototypes
 from nearfar.parts.cosine_classifier import CosineClassifier
 from nearfar.parts.direct import DirectPredictor
+from nearfar.parts.discrete_tokens import discrete_weights, mixture, sparsemax
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.memory import InstanceMemory
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
@@ -53,11 +54,13 @@ __all__ = [
     "VisualWords",
     "WordWeights",
     "block_hidden",
+    "discrete_weights",
     "feature_levels",
     "fill",
     "flow_confidence",
     "level_maps",
     "masking_of",
+    "mixture",
     "momentum_at",
     "patchify",
     "random_masking",
@@ -67,6 +70,7 @@ __all__ = [
     "sparse",
     "sparse_maps",
     "sparse_product",
+    "sparsemax",
     "take",
     "unpatchify",
     "warp",

@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from nearfar.encoders.text import Pooling
 from nearfar.losses import symmetric_info_nce
-from nearfar.multimodal.method import DualEncoder, PairBatch
+from nearfar.multimodal.method import DualEncoder
+from nearfar.multimodal.pair_method import PairMethod
 from nearfar.parts import LogitScale
-from nearfar.training import Method, Optimization
-from nearfar.vision.views import Recipe
+from nearfar.training import Optimization
 
 
-class CLIP(Method):
+class CLIP(PairMethod):
     """Radford et al., 2021, arXiv 2103.00020.
 
     The matching caption must be the most similar of all captions of the batch, and the matching image of all
@@ -31,8 +31,6 @@ class CLIP(Method):
         optimization: AdamW with the paper's settings for vision transformers.
     """
 
-    takes = PairBatch
-
     def __init__(
         self,
         image_encoder: str | nn.Module = "resnet50",
@@ -45,19 +43,12 @@ class CLIP(Method):
         crop_scale: float = 0.9,
         optimization: Optimization = Optimization("adamw", lr=5e-4, weight_decay=0.2, beta2=0.98, warmup=0.05),
     ) -> None:
-        super().__init__(optimization)
-        self.encoder: DualEncoder = DualEncoder(
-            image_encoder, text_encoder, projection_dim, pooling=pooling, max_length=max_length
-        )
+        super().__init__(optimization, crop_scale)
+        self.encoder = DualEncoder(image_encoder, text_encoder, projection_dim, pooling=pooling, max_length=max_length)
         self.scale = LogitScale(temperature)
-        self.crop = Recipe(scale=(crop_scale, 1.0))
-
-    def views(self, batch: PairBatch) -> tuple[Tensor, list[str]]:
-        return self.crop(batch.images, self.generator), batch.captions
 
     def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
-        images, captions = views
-        a, b = self.gather(self.encoder.embed_images(images), self.encoder.embed_text(captions))
+        a, b = self.embedded(views)
         return symmetric_info_nce(a, b, temperature=self.scale.temperature)
 
     def after_step(self) -> None:

@@ -57,8 +57,7 @@ class SigLIP(CLIP):
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
-        images, captions = views
-        a, b = self.gather(self.encoder.embed_images(images), self.encoder.embed_text(captions))
+        a, b = self.embedded(views)
         return sigmoid_pair_loss(a, b, temperature=self.scale.temperature, bias=self.bias)
 
     def after_step(self) -> None:

@@ -1,0 +1,37 @@
+"""What methods on captioned pictures share: a crop of the picture, and embeddings of the global batch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from nearfar.multimodal.method import DualEncoder, PairBatch
+from nearfar.training import Method, Optimization
+from nearfar.vision.views import Recipe
+
+__all__ = ["PairMethod"]
+
+
+class PairMethod(Method):
+    """A method on captioned pictures with two towers. A subclass builds ``encoder`` and writes :meth:`loss`.
+
+    Args:
+        optimization: how the parameters move.
+        crop_scale: smallest share of the image's area that the random square crop keeps, in (0, 1].
+    """
+
+    takes: ClassVar[type | None] = PairBatch
+    encoder: DualEncoder
+
+    def __init__(self, optimization: Optimization, crop_scale: float) -> None:
+        super().__init__(optimization)
+        self.crop = Recipe(scale=(crop_scale, 1.0))
+
+    def views(self, batch: PairBatch) -> tuple[Tensor, list[str]]:
+        return self.crop(batch.images, self.generator), batch.captions
+
+    def embedded(self, views: tuple[Tensor, list[str]]) -> tuple[Tensor, ...]:
+        """Pictures and captions of the global batch, (N, D) each and not normalised."""
+        images, captions = views
+        return self.gather(self.encoder.embed_images(images), self.encoder.embed_text(captions))
