@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.control.data.acting import Observed
+from nearfar.control.data.episodes import Recorded
 from nearfar.control.data.replay import Experience, Sampling
 from nearfar.control.networks import Policy, SeparableCritic, pair_scores, torso
 from nearfar.control.spaces import Spaces
@@ -46,6 +47,15 @@ def known(spaces: Spaces | None) -> Spaces:
     if spaces is None:
         raise ValueError("spaces are needed: what is observed and done; a world or recorded episodes give them")
     return spaces
+
+
+def recorded(data: Any, who: str) -> Recorded:
+    """The data, which has to be recorded episodes."""
+    if not isinstance(data, Recorded):
+        raise TypeError(
+            f"{who} learns from recorded episodes, and {data.name} is acted in; try --data {data.name}-episodes"
+        )
+    return data
 
 
 class GoalCritic(nn.Module):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nearfar.generation.unet import UNet, Widths, sines
+from nearfar.generation.unet import UNet, Widths
+from nearfar.parts.diffusion import sines
 
 STEP_WIDTH = 64
 

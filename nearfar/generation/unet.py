@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.parts.diffusion import sines
+
 
 @dataclass(frozen=True)
 class Widths:
@@ -49,13 +51,6 @@ class Widths:
                 f"pictures of side {side} cannot be halved {len(self.times) - 1} times; give another size, or fewer "
                 "levels (times)"
             )
-
-
-def sines(t: Tensor, width: int) -> Tensor:
-    """(N,) steps as (N, width) sines and cosines of falling frequency (Vaswani et al. 2017)."""
-    rates = torch.exp(torch.arange(0, width, 2, device=t.device) * (-math.log(10_000.0) / width))
-    angles = t.float()[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def norm(channels: int) -> nn.GroupNorm:

@@ -90,6 +90,16 @@ class Episodes:
         inside[self.starts + self.lengths - 1] = False
         return np.add.reduceat(np.where(inside, self.rewards, 0), self.starts)
 
+    def values(self, discount: float) -> np.ndarray:
+        """(R,) the discounted rewards from each row to its episode's end; 0 in last rows."""
+        found = self.rewards.astype(np.float64)
+        ends = self.starts + self.lengths - 1
+        found[ends] = 0
+        for ahead in range(int(self.lengths.max()) - 2, -1, -1):  # all episodes at once, from behind
+            rows = self.starts[self.lengths - 1 > ahead] + ahead
+            found[rows] += discount * found[rows + 1]
+        return found
+
     def replay(self) -> Replay:
         """All of them as a replay of one environment."""
         rows = len(self.observations)

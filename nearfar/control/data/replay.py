@@ -49,6 +49,7 @@ class _Sequences(NamedTuple):
     observations: Tensor
     actions: Tensor
     rewards: Tensor
+    returns: Tensor
 
 
 class Sequences(_Sequences, Experience):
@@ -58,6 +59,7 @@ class Sequences(_Sequences, Experience):
         observations: (B, T + 1, ...).
         actions: (B, T, A), choices as one-hot rows.
         rewards: (B, T).
+        returns: (B,) what the rest of the episode gave from the first step on, discounted; 0 where nobody asked.
     """
 
     __slots__ = ()
@@ -71,6 +73,7 @@ class Sampling:
         discount: of the future states that come with transitions, in (0, 1]; 0 where none are wanted.
         stack: frames that an observation of pixels shows, from the oldest to the newest.
         length: steps of a sequence; 0 for transitions.
+        returns: discount of the returns that come with sequences, in (0, 1]; 0 where none are wanted.
         skills: how many skills the agent is told to follow, as one-hot goals; 0 for the world's goals.
         skill_steps: steps for which one skill is kept.
     """
@@ -78,6 +81,7 @@ class Sampling:
     discount: float = 0.0
     stack: int = 1
     length: int = 0
+    returns: float = 0.0
     skills: int = 0
     skill_steps: int = 50
 
@@ -238,7 +242,17 @@ class Replay:
             torch.from_numpy(seen.reshape(*steps.shape, *seen.shape[1:])),
             torch.from_numpy(self._acted(self.actions[at, env[:, None]])),
             torch.from_numpy(self.rewards[at, env[:, None]]),
+            torch.from_numpy(self.returns(time, env, sampling.returns)),
         )
+
+    def returns(self, time: np.ndarray, env: np.ndarray, discount: float) -> np.ndarray:
+        """The discounted rewards (B,) from rows (B,) to the ends of their episodes; 0 for a discount of 0."""
+        left = self.ends(time, env) - time
+        found = np.zeros(len(time), np.float32)
+        for ahead in range(int(left.max(initial=0)) if discount else 0):
+            inside = left > ahead
+            found += np.where(inside, self.rewards[(time + ahead) % self.capacity, env] * discount**ahead, 0)
+        return found
 
     def _acted(self, actions: np.ndarray) -> np.ndarray:
         return one_hot(actions, self.spaces.actions) if self.spaces.discrete else actions

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from nearfar.control.data import Recorded, Sampling, Transitions
-from nearfar.control.method import Agent, GoalActor, GoalCritic, kept_parts, known
+from nearfar.control.data import Sampling, Transitions
+from nearfar.control.method import Agent, GoalActor, GoalCritic, kept_parts, known, recorded
 from nearfar.control.networks import Actor, Policy
 from nearfar.control.spaces import Spaces
 from nearfar.losses import cloning, example_value, pairwise_nce, reaching
@@ -78,11 +78,8 @@ class LAEO(Agent):
         self.actor_optimization = actor_optimization
 
     def begin(self, data: Any) -> None:
-        if not isinstance(data, Recorded):
-            raise TypeError(
-                f"laeo learns from recorded episodes, and {data.name} is acted in; try --data {data.name}-episodes"
-            )
-        self.wanted.copy_(torch.from_numpy(data.examples(len(self.wanted), seed=self.seed)))
+        found = recorded(data, "laeo").examples(len(self.wanted), seed=self.seed)
+        self.wanted.copy_(torch.from_numpy(found))
 
     def updates(self) -> list[Update]:
         return [

@@ -1,0 +1,242 @@
+"""CDiffuser: a diffusion of plans that leans towards states of high return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nearfar.control.data import Observed, Sampling, Sequences
+from nearfar.control.method import Agent, kept_parts, known, recorded
+from nearfar.control.plan_networks import PlanUNet, PlanValue
+from nearfar.control.spaces import Spaces, one_hot
+from nearfar.losses import return_contrast
+from nearfar.parts import MomentumEncoder
+from nearfar.parts.diffusion import Diffusion
+from nearfar.training import Optimization, Update
+
+ADAM = Optimization("adam", lr=2e-4, weight_decay=0.0, schedule="constant")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What plans are pulled to and pushed from.
+
+    Args:
+        weight: of the contrast, at least 0; at 0 it is Diffuser. 0.001 to 0.1 by task in the release.
+        upper: share of all states, those of highest value, that are positives, in (0, 1].
+        lower: share of all states, those of lowest value, that are negatives, in [0, 1); none at 0.
+        each: sequences of positives, and of negatives, for each plan.
+        width: of the codes that are compared.
+        temperature: divides cosines, above 0.
+        include_positive: positives stand in the denominator as well.
+        discount: of the values by which states are sorted, in (0, 1].
+    """
+
+    weight: float = 0.5
+    upper: float = 0.65
+    lower: float = 0.2
+    each: int = 32
+    width: int = 256
+    temperature: float = 0.1
+    include_positive: bool = False
+    discount: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ValueError(f"contrast.weight must be at least 0, got {self.weight}")
+        if not 0 < self.upper <= 1 or not 0 <= self.lower < 1:
+            raise ValueError(
+                f"contrast.upper must be in (0, 1] and contrast.lower in [0, 1), got {self.upper} and {self.lower}"
+            )
+
+
+@dataclass(frozen=True)
+class Planning:
+    """How an action is found.
+
+    Args:
+        plans: that are drawn for each observation, of which the one of highest value begins.
+        climbs: steps along the value's gradient before each step of the diffusion; none at 0.
+        scale: of such a step, which the diffusion's variance multiplies.
+        last: levels below it are not guided.
+    """
+
+    plans: int = 64
+    climbs: int = 2
+    scale: float = 0.1
+    last: int = 2
+
+
+class CDiffuser(Agent):
+    r"""Shan et al., 2024, arXiv 2402.02772 (released as ContraDiff), on Diffuser (Janner et al., 2022, ICML, arXiv
+    2205.09991).
+
+    A denoiser predicts plans :math:`x_0`, rows of action and state, from noised ones with the first state put in. The
+    states that it predicts are pulled towards states of high value and pushed from those of low value, each drawn for
+    itself (:func:`~nearfar.losses.return_contrast`): :math:`L = L_{diff} + \lambda L_c`. A second network learns from
+    noised plans what the episode gave from there on, and guides the denoising of 64 plans when it acts.
+
+    States are sorted by the discounted rewards that followed them. Windows lie within an episode; the release fills
+    those at its end with zeros. Its slow denoiser follows with 0.995 at every tenth update, here with the tenth root at
+    each, as an average of all in the beginning. Its variant whose positives are chained by clusters of states is not
+    here, nor are earlier soft probabilities of being drawn.
+
+    Args:
+        spaces: what is observed and done, with observations of numbers; taken from the data when not given.
+        horizon: steps of a plan.
+        noises: levels of the diffusion, at least 2.
+        width, times: of both networks, see :class:`~nearfar.control.plan_networks.PlanUNet`.
+        contrast: what plans are pulled to.
+        planning: how an action is found.
+        discount: of what the guide learns, in (0, 1].
+        action_weight: of the first action in the regression.
+        momentum: of the slow denoiser that plans.
+        optimization, value_optimization: of the denoiser and of the guide.
+    """
+
+    encoder: PlanUNet
+    center: Tensor
+    spread: Tensor
+    high: Tensor
+    low: Tensor
+
+    def __init__(
+        self,
+        spaces: Spaces | None = None,
+        *,
+        horizon: int = 32,
+        noises: int = 20,
+        width: int = 32,
+        times: tuple[int, ...] = (1, 2, 4, 8),
+        contrast: Contrast = Contrast(),
+        planning: Planning = Planning(),
+        discount: float = 0.997,
+        action_weight: float = 10.0,
+        momentum: float = 0.9995,
+        optimization: Optimization = ADAM,
+        value_optimization: Optimization = ADAM,
+    ) -> None:
+        super().__init__(optimization)
+        self.spaces = known(spaces)
+        self.spaces.needs_numbers("cdiffuser")
+        self.sampling = Sampling(length=horizon, returns=discount)
+        self.acts, seen = self.spaces.actions, self.spaces.observation[0]
+        row = self.acts + seen
+        self.encoder = PlanUNet(row, horizon, width, times)
+        self.slow = MomentumEncoder(self.encoder, momentum, "warmup")
+        self.value = PlanValue(row, horizon, width, times)
+        self.embedding = nn.Linear(seen, contrast.width)
+        self.diffusion = Diffusion.cosine(noises)
+        self.register_buffer("center", torch.zeros(row))
+        self.register_buffer("spread", torch.ones(row))
+        for name in ("high", "low"):
+            self.register_buffer(name, torch.zeros(0, seen), persistent=False)
+        self.contrast, self.planning, self.horizon = contrast, planning, horizon
+        self.action_weight, self.value_optimization = action_weight, value_optimization
+
+    def begin(self, data: Any) -> None:
+        found = recorded(data, "cdiffuser")
+        steps = np.ones(len(found.episodes.rewards), bool)
+        steps[found.episodes.starts + found.episodes.lengths - 1] = False
+        at = np.flatnonzero(steps)
+        done = found.episodes.actions[at]
+        done = one_hot(done, self.acts) if self.spaces.discrete else done
+        rows = torch.from_numpy(np.concatenate([done, found.episodes.observations[at]], 1)).to(self.center)
+        self.center.copy_(rows.mean(0))
+        self.spread.copy_(rows.std(0).clamp_min(1e-6))
+        self.resumed(data)
+
+    def resumed(self, data: Any) -> None:
+        episodes = recorded(data, "cdiffuser").episodes
+        order = np.argsort(-episodes.values(self.contrast.discount), kind="stable")
+        states = (torch.from_numpy(episodes.observations[order]).to(self.center) - self.center[self.acts :]) / (
+            self.spread[self.acts :]
+        )
+        high, low = (max(int(share * len(states)), 1) for share in (self.contrast.upper, self.contrast.lower))
+        self.high, self.low = states[:high], states[-low:]
+
+    def updates(self) -> list[Update]:
+        planned = [*self.encoder.parameters(), *self.embedding.parameters()]
+        return [
+            Update("plan", planned, self.plan_loss, self.optimization),
+            Update("value", [*self.value.parameters()], self.value_loss, self.value_optimization),
+        ]
+
+    def views(self, batch: Sequences) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Plans (B, H, A + S), noised ones, their levels (B,), and what followed (B,)."""
+        plans = (torch.cat([batch.actions, batch.observations[:, :-1]], 2) - self.center) / self.spread
+        t = torch.randint(len(self.diffusion), (len(plans),), generator=self.generator, device=plans.device)
+        noise = torch.randn(plans.shape, generator=self.generator, device=plans.device)
+        return plans, self.begun(self.diffusion.noised(plans, t, noise), plans), t, batch.returns
+
+    def begun(self, plans: Tensor, true: Tensor) -> Tensor:
+        """Plans whose first state is that of other ones."""
+        first = torch.cat([plans[:, :1, : self.acts], true[:, :1, self.acts :]], 2)
+        return torch.cat([first, plans[:, 1:]], 1)
+
+    def plan_loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        plans, noised, t, _ = views
+        found = self.begun(self.encoder(noised, t), plans)
+        weight = torch.ones_like(plans[0])
+        weight[0, : self.acts] = self.action_weight
+        terms = {"diffusion": (weight * (found - plans).square()).mean()}
+        if self.contrast.weight:
+            shape = (len(plans), self.contrast.each, self.horizon)
+            high, low = (
+                self.embedding(pool[torch.randint(len(pool), shape, generator=self.generator, device=pool.device)])
+                for pool in (self.high, self.low)
+            )
+            terms["contrast"] = self.contrast.weight * return_contrast(
+                self.embedding(found[..., self.acts :]),
+                high,
+                low if self.contrast.lower else None,
+                temperature=self.contrast.temperature,
+                include_positive=self.contrast.include_positive,
+            )
+        return terms
+
+    def value_loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+        _, noised, t, returns = views
+        return (self.value(noised, t) - returns).square().mean()
+
+    def after_step(self) -> None:
+        self.slow.update(self.encoder)
+
+    def plan(self, observations: Tensor, generator: torch.Generator) -> Tensor:
+        """(N, H, A + S) actions and states that begin at observations (N, S), the best of those that were drawn."""
+        count, how = len(observations), self.planning
+        first = (observations - self.center[self.acts :]) / self.spread[self.acts :]
+        true = F.pad(first, (self.acts, 0))[:, None].repeat_interleave(how.plans, 0)
+        shape = (len(true), self.horizon, true.shape[-1])
+        x = self.begun(torch.randn(shape, generator=generator, device=self.device), true)
+        for level in reversed(range(len(self.diffusion))):
+            t = torch.full((len(x),), level, device=self.device)
+            _, variance = self.diffusion.before(x, level, level - 1, x)
+            for _ in range(how.climbs if level >= how.last else 0):
+                with torch.enable_grad():
+                    climbing = x.detach().requires_grad_()
+                    (slope,) = torch.autograd.grad(self.value(climbing, t).sum(), climbing)
+                x = self.begun(x + how.scale * variance * slope, true)
+            mean, _ = self.diffusion.before(x, level, level - 1, self.slow(x, t))
+            noise = torch.randn(shape, generator=generator, device=self.device)
+            x = self.begun(mean + variance**0.5 * noise, true)
+        best = self.value(x, torch.zeros(len(x), device=self.device)).reshape(count, how.plans).argmax(1)
+        return x.unflatten(0, (count, how.plans))[torch.arange(count), best] * self.spread + self.center
+
+    def act(self, observed: Observed, *, generator: torch.Generator | None = None) -> Tensor:
+        """The first actions of plans, which are drawn anew for each call: by ``generator``, or by a fixed one."""
+        generator = generator or torch.Generator(self.device).manual_seed(0)
+        with torch.no_grad():
+            found = self.plan(observed.observations, generator)[:, 0, : self.acts]
+        return F.one_hot(found.argmax(1), self.acts).to(found) if self.spaces.discrete else found.clamp(-1, 1)
+
+    def kept(self) -> nn.Module:
+        own = nn.Module()
+        own.register_buffer("center", self.center)
+        own.register_buffer("spread", self.spread)
+        return kept_parts({"slow": self.slow.module, "value": self.value, "scale": own})
