@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nearfar.audio.mel import LogMel, Mel
 
-__all__ = ["SOUND_ENCODERS", "ConvNet", "RecurrentNet", "SoundEncoder", "ThinResNet", "sound_encoder"]
+__all__ = ["SOUND_ENCODERS", "ConvNet", "RecurrentNet", "SoundEncoder", "ThinResNet", "TimeDelayNet", "sound_encoder"]
 
 Pool = Literal["max", "mean and max"]
 
@@ -144,13 +144,15 @@ class ThinResNet(nn.Module):
     """A residual network for voices: squeeze and excitation, and self-attentive pooling over time.
 
     Each band of a spectrogram is first standardised over its time (instance norm), which takes the channel and the
-    level off. The defaults are the thin ResNet-34 of speaker verification.
+    level off. The output is standardised over the batch, so that cosines say something from the first step on. The
+    defaults are the thin ResNet-34 of speaker verification.
 
     Args:
         bands: number of bands.
         blocks: residual blocks of the four stages.
         widths: channels of the stages.
         out_features: width of the output.
+        stride: of the first convolution.
     """
 
     def __init__(
@@ -160,19 +162,20 @@ class ThinResNet(nn.Module):
         blocks: Sequence[int] = (3, 4, 6, 3),
         widths: Sequence[int] = (16, 32, 64, 128),
         out_features: int = 512,
+        stride: int = 1,
     ) -> None:
         super().__init__()
         self.standard = nn.InstanceNorm1d(bands)
-        layers: list[nn.Module] = [nn.Conv2d(1, widths[0], 3, padding=1), nn.ReLU(), nn.BatchNorm2d(widths[0])]
-        before, height = widths[0], bands
+        layers: list[nn.Module] = [nn.Conv2d(1, widths[0], 3, stride, padding=1), nn.ReLU(), nn.BatchNorm2d(widths[0])]
+        before, height = widths[0], -(-bands // stride)
         for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
             for number in range(count):
-                stride = 2 if stage and not number else 1
-                layers.append(_Block(before, width, stride))
-                before, height = width, -(-height // stride)
+                halved = 2 if stage and not number else 1
+                layers.append(_Block(before, width, halved))
+                before, height = width, -(-height // halved)
         self.layers = nn.Sequential(*layers)
         self.attention = nn.Sequential(nn.Linear(before * height, before), nn.Tanh(), nn.Linear(before, 1, bias=False))
-        self.project = nn.Linear(before * height, out_features)
+        self.project = nn.Sequential(nn.Linear(before * height, out_features), nn.BatchNorm1d(out_features))
         self.out_features = out_features
 
     def forward(self, spectrogram: Tensor) -> Tensor:
@@ -180,6 +183,40 @@ class ThinResNet(nn.Module):
         steps = self.layers(x).flatten(1, 2).transpose(1, 2)
         weights = self.attention(steps).softmax(1)
         return self.project((weights * steps).sum(1))
+
+
+class TimeDelayNet(nn.Module):
+    """Convolutions over time that reach ever farther, and the mean and deviation of what they say (x-vectors).
+
+    Each band is first standardised over its time, and the output over the batch, as in :class:`ThinResNet`; it is
+    several times as fast.
+
+    Args:
+        bands: number of bands.
+        width: channels of the convolutions.
+        out_features: width of the output.
+    """
+
+    def __init__(self, bands: int, *, width: int = 96, out_features: int = 128) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.InstanceNorm1d(bands)]
+        before = bands
+        for kernel, stride, dilation in ((5, 2, 1), (3, 1, 1), (3, 1, 2), (1, 1, 1)):
+            padding = dilation * (kernel // 2)
+            layers += [
+                nn.Conv1d(before, width, kernel, stride, padding, dilation, bias=False),
+                nn.ReLU(),
+                nn.BatchNorm1d(width),
+            ]
+            before = width
+        self.layers = nn.Sequential(*layers)
+        self.project = nn.Sequential(nn.Linear(2 * width, out_features), nn.BatchNorm1d(out_features))
+        self.out_features = out_features
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        steps = self.layers(spectrogram.transpose(1, 2))
+        deviation = (steps.var(2, correction=0) + 1e-5).sqrt()
+        return self.project(torch.cat([steps.mean(2), deviation], 1))
 
 
 class _EfficientNet(nn.Module):
@@ -218,7 +255,10 @@ class _HTSAT(nn.Module):
 SOUND_ENCODERS: dict[str, Callable[[int], nn.Module]] = {
     "small-conv": lambda bands: ConvNet((16, 32, 64, 128), convolutions=1, bands=bands, stride=2),
     "small-recurrent": lambda bands: RecurrentNet(bands),
-    "small-resnet": lambda bands: ThinResNet(bands, blocks=(1, 1, 1, 1), widths=(8, 16, 32, 64), out_features=128),
+    "small-tdnn": lambda bands: TimeDelayNet(bands),
+    "small-resnet": lambda bands: ThinResNet(
+        bands, blocks=(1, 1, 1, 1), widths=(8, 16, 32, 64), out_features=128, stride=2
+    ),
     "efficientnet-b0": lambda bands: _EfficientNet(),
     "thin-resnet34": lambda bands: ThinResNet(bands),
     "cnn10": lambda bands: ConvNet((64, 128, 256, 512), pool="mean and max", bands=bands),

@@ -103,6 +103,8 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     ),
     "symmetric_info_nce": lambda z: losses.symmetric_info_nce(z[0], z[1], temperature=0.3),
     "nt_xent": lambda z: losses.nt_xent(z[0], z[1], temperature=0.3),
+    "margin_nt_xent": lambda z: losses.margin_nt_xent(z[0], z[1], temperature=0.3),
+    "margin_nt_xent one way": lambda z: losses.margin_nt_xent(z[0], z[1], temperature=0.3, kind="aam", symmetric=False),
     "grace": lambda z: losses.grace(z[0], z[1], temperature=0.4),
     "graph_contrast": lambda z: losses.graph_contrast(z[0], z[1], symmetric=True),
     "negative_cosine": lambda z: losses.negative_cosine(z[0], z[1]),

@@ -53,7 +53,13 @@ def _noises(count: int, seconds: float, rng: np.random.Generator) -> tuple[list[
 
 
 def voices(
-    count: int = 120, *, utterances: int = 4, held_out: int = 30, held_out_utterances: int = 6, seed: int = 0
+    count: int = 120,
+    *,
+    utterances: int = 4,
+    held_out: int = 30,
+    held_out_utterances: int = 6,
+    phones: int = 16,
+    seed: int = 0,
 ) -> Sounds:
     """Speakers of known voices saying different things, each time through another channel and under noise.
 
@@ -64,23 +70,24 @@ def voices(
         utterances: number of utterances of each.
         held_out: number of speakers for test.
         held_out_utterances: number of utterances of each of them.
+        phones: vowels and hisses of an utterance, about an eighth of a second each.
         seed: equal arguments give equal sounds.
     """
     _at_least("voices", count, 2)
     rng = np.random.default_rng(seed)
-    test = Sounds(*_voices(held_out, held_out_utterances, rng, first=count), name="voices test")
-    return Sounds(*_voices(count, utterances, rng), name="voices", splits={"test": test})
+    test = Sounds(*_voices(held_out, held_out_utterances, phones, rng, first=count), name="voices test")
+    return Sounds(*_voices(count, utterances, phones, rng), name="voices", splits={"test": test})
 
 
 def _voices(
-    count: int, each: int, rng: np.random.Generator, first: int = 0
+    count: int, each: int, phones: int, rng: np.random.Generator, first: int = 0
 ) -> tuple[list[np.ndarray], int, np.ndarray]:
     waves = []
     for _ in range(count):
         who = speaker(rng)
         for _ in range(each):
-            phones = "".join(rng.choice([*"aeiousfh"], 8, p=[*[0.15] * 5, *[0.25 / 3] * 3]))
-            waves.append(with_noise(in_a_room(utter(who, phones, rng), rng), rng.uniform(5, 25), rng))
+            said = "".join(rng.choice([*"aeiousfh"], phones, p=[*[0.15] * 5, *[0.25 / 3] * 3]))
+            waves.append(with_noise(in_a_room(utter(who, said, rng), rng), rng.uniform(10, 30), rng))
     return waves, RATE, first + np.repeat(np.arange(count), each)
 
 

@@ -8,6 +8,7 @@ whole tuples of modalities     :func:`symile`
 a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
 views of growing strength      :func:`growing_consistency`
 a temperature for each pair    :func:`amcl`
+the positive by a margin       :func:`margin_nt_xent`
 labels                         :func:`supcon`
 a weight for every pair        :func:`weighted_supcon`
 pairs, no softmax              :func:`sigmoid_pair_loss`
@@ -19,6 +20,7 @@ from nearfar.losses.contrast.attraction import cacr
 from nearfar.losses.contrast.growing import growing_consistency
 from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_info_nce
 from nearfar.losses.contrast.labels import supcon
+from nearfar.losses.contrast.margin import margin_nt_xent
 from nearfar.losses.contrast.memory import memory_contrast, memory_normalizer
 from nearfar.losses.contrast.pairwise import sigmoid_pair_loss
 from nearfar.losses.contrast.polyview import poly_view
@@ -32,6 +34,7 @@ __all__ = [
     "grace",
     "growing_consistency",
     "info_nce",
+    "margin_nt_xent",
     "memory_contrast",
     "memory_normalizer",
     "nt_xent",
