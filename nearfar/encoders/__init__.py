@@ -3,7 +3,7 @@
 from nearfar.encoders.causal import CAUSAL_MODELS, CausalLM, causal_model
 from nearfar.encoders.image import IMAGE_ENCODERS, ImageEncoder, image_encoder
 from nearfar.encoders.resnet import ResNet, SmallConvNet
-from nearfar.encoders.text import TEXT_ENCODERS, TextEncoder, text_encoder
+from nearfar.encoders.text import TEXT_ENCODERS, TextEncoder, hashed_bert, text_encoder
 from nearfar.encoders.vit import Transformer, VisionTransformer, sine_positions
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Transformer",
     "VisionTransformer",
     "causal_model",
+    "hashed_bert",
     "image_encoder",
     "sine_positions",
     "text_encoder",

@@ -28,7 +28,7 @@ class TextEncoder(nn.Module):
     Shape: N strings, or Tokens of (N, T), to (N, D).
     """
 
-    by_example = ("forward", "hidden", "attended")
+    by_example = ("forward", "hidden", "attended", "entered")
 
     def __init__(
         self, model: nn.Module, tokenizer: Callable[[Sequence[str]], Tokens], pooling: Pooling = "avg"
@@ -87,6 +87,15 @@ class TextEncoder(nn.Module):
             states = (output.hidden_states[1] + states) / 2
         return self.pooled(states, tokens.attention_mask), torch.stack(output.attentions[first:last], 1)
 
+    def entered(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """The sentences' vectors (N, D), and what entered the first layer for them: embedded tokens (N, T, D), after
+        their norm and dropout."""
+        output = self.model(**tokens._asdict(), output_hidden_states=True)
+        states = output.last_hidden_state
+        if self.pooling == "avg_first_last":
+            states = (output.hidden_states[1] + states) / 2
+        return self.pooled(states, tokens.attention_mask), output.hidden_states[0]
+
     def forward(self, text: Tokens | Sequence[str]) -> Tensor:
         return self.pooled(*self.states(text))
 
@@ -101,20 +110,30 @@ class TextEncoder(nn.Module):
         return (states * weights).sum(1) / weights.sum(1).clamp_min(1)
 
 
-def _bert(layers: int, width: int, max_length: int) -> tuple[nn.Module, HashTokenizer]:
+def hashed_bert(
+    layers: int, width: int, *, heads: int = 4, words: int = 16384, max_length: int = 32, pooling: Pooling = "avg"
+) -> TextEncoder:
+    """A BERT with random weights that hashes words.
+
+    Args:
+        layers, width, heads: of the transformer, whose feed-forward layers are four times as wide.
+        words: number of ids that words are hashed to, and of rows of the table of embeddings.
+        max_length: tokens kept per sentence.
+        pooling: how token states become one vector.
+    """
     from transformers import BertConfig, BertModel
 
-    tokenizer = HashTokenizer(max_length=max_length)
+    tokenizer = HashTokenizer(words, max_length)
     config = BertConfig(
-        vocab_size=tokenizer.buckets,
+        vocab_size=words,
         hidden_size=width,
         num_hidden_layers=layers,
-        num_attention_heads=4,
+        num_attention_heads=heads,
         intermediate_size=4 * width,
         max_position_embeddings=max_length,
         pad_token_id=0,
     )
-    return BertModel(config, add_pooling_layer=False), tokenizer
+    return TextEncoder(BertModel(config, add_pooling_layer=False), tokenizer, pooling)
 
 
 TEXT_ENCODERS: dict[str, tuple[int, int]] = {"tiny-bert": (2, 128), "small-bert": (4, 256)}
@@ -146,17 +165,18 @@ def text_encoder(
             model = AutoModel.from_config(AutoConfig.from_pretrained(there(name), trust_remote_code=False))
         found = TextEncoder(model, PretrainedTokenizer(name, max_length), pooling)
     elif encoder in TEXT_ENCODERS:
-        found = TextEncoder(*_bert(*TEXT_ENCODERS[encoder], max_length), pooling)
+        found = hashed_bert(*TEXT_ENCODERS[encoder], max_length=max_length, pooling=pooling)
     else:
         raise ValueError(
             f"unknown encoder {encoder!r}; accepted are {', '.join(TEXT_ENCODERS)}, hf:<model>, or a TextEncoder"
         )
     if dropout is not None:
-        _set_dropout(found.model, dropout)
+        set_dropout(found.model, dropout)
     return found
 
 
-def _set_dropout(model: nn.Module, probability: float) -> None:
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Give every dropout of a model this probability, in [0, 1)."""
     if not 0 <= probability < 1:
         raise ValueError(f"dropout must be in [0, 1), got {probability}")
     for module in model.modules():

@@ -56,8 +56,7 @@ class HashTokenizer:
 
     def __call__(self, sentences: Sequence[str]) -> Tokens:
         rows = [self._started(sentence)[: self.max_length] for sentence in sentences]
-        ids = _padded(rows, PADDING)
-        return Tokens(ids, (ids != PADDING).long())
+        return padded_tokens(rows)
 
     def pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> PairTokens:
         """Each first text and its second, both begun with the start token; what is too long is cut off the longer."""
@@ -71,10 +70,14 @@ class HashTokenizer:
         ids = _padded(rows, PADDING)
         return PairTokens(ids, (ids != PADDING).long(), _padded(sides, 0))
 
+    def words(self, text: str) -> list[int]:
+        """The ids of all words and marks of a text, without the start token and without a limit."""
+        if not isinstance(text, str):
+            raise TypeError(f"expected sentences as strings, got a {type(text).__name__}")
+        return [self._id(word) for word in _WORD.findall(text.lower())]
+
     def _started(self, sentence: str) -> list[int]:
-        if not isinstance(sentence, str):
-            raise TypeError(f"expected sentences as strings, got a {type(sentence).__name__}")
-        return [START, *(self._id(word) for word in _WORD.findall(sentence.lower()))]
+        return [START, *self.words(sentence)]
 
 
 class PretrainedTokenizer:
@@ -103,6 +106,13 @@ class PretrainedTokenizer:
             # What ends the second text is the second's, what stands between them the first's.
             second[row, sides.index(1) if 1 in sides else len(sides) :] = 1
         return PairTokens(found["input_ids"], found["attention_mask"], second * found["attention_mask"])
+
+
+def padded_tokens(rows: Sequence[Sequence[int]], padding: int = PADDING) -> Tokens:
+    """Token ids of sentences of any lengths, padded at the end."""
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.long).view(-1, 1)
+    ids = _padded(rows, padding)
+    return Tokens(ids, (torch.arange(ids.shape[1]) < lengths).long())
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:

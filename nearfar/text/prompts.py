@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from nearfar.encoders.causal import CAUSAL_MODELS, causal_model
 from nearfar.encoders.text import TextEncoder, text_encoder
-from nearfar.encoders.tokens import Tokens
+from nearfar.encoders.tokens import Tokens, padded_tokens
 from nearfar.evaluation import sts
 from nearfar.text.mining import vectors
 
@@ -72,18 +71,18 @@ class PromptTokenizer:
 
     def __call__(self, sentences: Sequence[str]) -> Tokens:
         texts = [self.prompt.around(self._cut(sentence)) for sentence in sentences]
-        rows = [self.tokenizer(text)["input_ids"] for text in texts]
-        width = max((len(row) for row in rows), default=1)
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], dtype=torch.long)
-        lengths = torch.tensor([len(row) for row in rows], dtype=torch.long).view(-1, 1)
-        return Tokens(ids.view(len(rows), width), (torch.arange(width) < lengths).long())
+        return padded_tokens([self.tokenizer(text)["input_ids"] for text in texts], self.tokenizer.pad_token_id)
 
     def _cut(self, sentence: str) -> str:
-        if not isinstance(sentence, str):
-            raise TypeError(f"expected sentences as strings, got a {type(sentence).__name__}")
-        ids = self.tokenizer(sentence, add_special_tokens=False)["input_ids"]
-        return sentence if len(ids) <= self.max_length else self.tokenizer.decode(ids[: self.max_length])
+        return cut(sentence, self.tokenizer, self.max_length)
+
+
+def cut(sentence: str, tokenizer: Any, length: int) -> str:
+    """The first ``length`` tokens of a sentence as text; ``tokenizer`` is one of transformers."""
+    if not isinstance(sentence, str):
+        raise TypeError(f"expected sentences as strings, got a {type(sentence).__name__}")
+    ids = tokenizer(sentence, add_special_tokens=False)["input_ids"]
+    return sentence if len(ids) <= length else tokenizer.decode(ids[:length])
 
 
 def prompted_encoder(encoder: str | nn.Module, prompt: Prompt, max_length: int, dropout: float | None) -> TextEncoder:
