@@ -23,9 +23,8 @@ from pathlib import Path
 
 import torch
 from measuring import peak_kilobytes
-from torch import Tensor
-
 from nearfar.audio.mel import LogMel, Mel
+from torch import Tensor
 
 RATE = 16000
 SETTINGS = {

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from nearfar.audio.data.captions import CaptionedBatch
 from nearfar.audio.data.sounds import SoundBatch, resampled
-from nearfar.audio.encoders import SoundEncoder, sound_encoder
-from nearfar.audio.mel import Mel
 from nearfar.audio.segments import Fill, random_segments, unit_energy, windows
+from nearfar.encoders.mel import Mel
+from nearfar.encoders.sound import SoundEncoder, sound_encoder
 from nearfar.training import Method, Optimization
 
 __all__ = ["SoundMethod", "WindowedMethod", "sounds_of"]
@@ -77,7 +77,7 @@ class SoundMethod(WindowedMethod):
     """A method on sounds with one encoder.
 
     Args:
-        encoder: a name that :func:`nearfar.audio.encoders.sound_encoder` knows, or a module.
+        encoder: a name that :func:`nearfar.encoders.sound.sound_encoder` knows, or a module.
         rate, seconds, fill, unit, optimization: see :class:`WindowedMethod`.
         mel: what its spectrograms are made with.
     """
@@ -97,7 +97,7 @@ class SoundMethod(WindowedMethod):
         optimization: Optimization,
     ) -> None:
         super().__init__(rate, seconds, fill=fill, unit=unit, optimization=optimization)
-        self.encoder = sound_encoder(encoder, mel, self.rate)
+        self.encoder = sound_encoder(encoder, self.rate, mel)
 
     @property
     def features(self) -> int:

@@ -11,10 +11,10 @@ import torch
 
 from nearfar.audio.data import CaptionedSounds, SoundFiles, Sounds, load
 from nearfar.audio.data import sounds as module
-from nearfar.audio.data.decode import SoundError, header, read_stretch
 from nearfar.audio.segments import random_segments, windows
 from nearfar.cli import main
 from nearfar.sources.skipped import BadDataError
+from nearfar.sources.sound import SoundError, header, read_middle, read_stretch
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -161,12 +161,19 @@ def test_what_is_no_collection_says_why(tmp_path: Path) -> None:
         Sounds([tone()], 0)
     with pytest.raises(ValueError, match="sound 1 of sounds: it is silent"):
         Sounds([tone(), np.zeros(9)], 8000)
-    with pytest.raises(SoundError, match="no sound that can be read"):
+    with pytest.raises(SoundError, match="there is no such file"):
         header(tmp_path / "missing.wav")
     with pytest.raises(SoundError, match="it is no"):
         header(tmp_path)
     path = write(tmp_path / "x.wav", tone())
     assert read_stretch(header(path), 4000).shape == (2000,)
+    for source in (path, path.read_bytes()):
+        np.testing.assert_array_equal(read_middle(source, 8000, 0.1), read_stretch(header(path), 8000)[1600:2400])
+        assert not read_middle(source, 8000, 0.6)[4000:].any()
+    with pytest.raises(SoundError, match="it is empty"):
+        header(b"")
+    with pytest.raises(SoundError, match="it is cut off"):
+        header(path.read_bytes()[:1000])
 
 
 def test_segments_come_from_anywhere_in_their_sound_and_are_repeatable() -> None:

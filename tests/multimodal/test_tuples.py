@@ -93,7 +93,7 @@ def test_bad_cells_are_listed(folder: Path, tmp_path: Path) -> None:
     assert isinstance(found, Tuples)
     assert len(found) == 7
     assert found.skipped["line 2"] == "gone.wav: there is no such file"
-    assert found.skipped["line 3"].startswith("bad.wav: it cannot be read as a sound")
+    assert found.skipped["line 3"].startswith("bad.wav: it is no sound that can be read")
     assert found.skipped["line 4"] == "it has note alone"
     assert found.skipped["line 5"] == "height: 'four' is no number"
     assert found.skipped["line 7"] == "height: it holds an infinite value"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nearfar.audio.data.captions import CaptionedBatch, CaptionedSounds
-from nearfar.audio.data.decode import SUFFIXES, SoundError, at_rate
 from nearfar.audio.data.sounds import SoundBatch, SoundFiles, Sounds, sound_files
 from nearfar.sources.archives import read_npz
+from nearfar.sources.sound import SUFFIXES, SoundError, at_rate
 from nearfar.sources.splits import split_of
 from nearfar.sources.tables import TABLES, Table, labels_of, read_table, suffix_of, why_no_text
 from nearfar.training import Data

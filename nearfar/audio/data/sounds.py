@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearfar.audio.data.decode import SUFFIXES, SoundError, Stretch, at_rate, header, read_stretch, why_no_wave
 from nearfar.sources.data import Data, StepSampler
 from nearfar.sources.fingerprint import digest_of, file_contents
 from nearfar.sources.skipped import BadDataError, Skipped, plain
+from nearfar.sources.sound import SUFFIXES, SoundError, Stretch, at_rate, header, read_stretch, why_no_wave
 
 __all__ = ["SoundBatch", "SoundFiles", "Sounds", "collate", "resampled", "sound_files"]
 

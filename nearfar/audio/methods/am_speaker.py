@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nearfar.audio.augment import add_noise, reverberate
 from nearfar.audio.data.sounds import SoundBatch
-from nearfar.audio.mel import Mel
 from nearfar.audio.method import SoundMethod
+from nearfar.encoders.mel import Mel
 from nearfar.losses import margin_nt_xent
 from nearfar.losses.contrast.margin import Margin
 from nearfar.training import Optimization

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.audio.data.sounds import SoundBatch
-from nearfar.audio.mel import Mel
 from nearfar.audio.method import SoundMethod
 from nearfar.common.share import for_examples
+from nearfar.encoders.mel import Mel
 from nearfar.losses import info_nce
 from nearfar.training import Optimization
 

@@ -16,7 +16,7 @@ from nearfar.multimodal.tuples import Kind
 from nearfar.sources.parquet import image_columns, read_columns, schema_of
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.sound import SUFFIXES as SOUNDS
-from nearfar.sources.sound import SoundError, read_sound
+from nearfar.sources.sound import SoundError, read_middle
 from nearfar.sources.splits import split_of
 from nearfar.sources.tables import Table, labels_of, read_table, suffix_of, why_no_text
 from nearfar.training import Data
@@ -253,7 +253,7 @@ class _Reader:
         source = value if isinstance(value, bytes) else self.root / str(value).strip()
         if kind == "picture":
             return square(source, self.reading.size)
-        wave = read_sound(source, self.reading.rate, self.reading.seconds)
+        wave = read_middle(source, self.reading.rate, self.reading.seconds)
         return np.rint(wave * 32767).astype(np.int16)
 
     def _numbers(self, name: str, values: list[Any]) -> np.ndarray:

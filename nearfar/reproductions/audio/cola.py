@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nearfar.audio.data import Sounds
 from nearfar.audio.data.generated import noises
-from nearfar.audio.mel import Mel
 from nearfar.audio.methods.cola import COLA
+from nearfar.encoders.mel import Mel
 from nearfar.evaluation import LinearProbe
 from nearfar.reproductions.arms import arm, build, shared
 from nearfar.reproductions.harness import Claim, Reproduction

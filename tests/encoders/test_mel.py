@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar.audio import mel as module
-from nearfar.audio.mel import LogMel, Mel, mel_matrix
+from nearfar.encoders import mel as module
+from nearfar.encoders.mel import LogMel, Mel, mel_matrix
 from tests.parity import ParityCase, parity
 
 LIBROSA = Mel(bands=20, fft=256, low=0.0, scale="slaney", edges="hertz", area=True, power=2, centred=True, floor=1e-10)
