@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nearfar.encoders import text_encoder
 from nearfar.encoders.text import Pooling
+from nearfar.text.frames import Frame
 from nearfar.training import Method, Optimization
 
 
@@ -17,7 +18,7 @@ class TextBatch(NamedTuple):
 
     ``rows`` (N,) int64 gives their positions in the collection. Where a sentence has several hard negatives, the
     others are in ``more_negatives``, lists of N. Pairs that people judged are ``sentences`` and ``seconds`` with
-    ``scores`` (N,) float32.
+    ``scores`` (N,) float32. What dialogs are annotated with are ``frames`` (see :mod:`nearfar.text.frames`).
     """
 
     sentences: list[str]
@@ -27,6 +28,7 @@ class TextBatch(NamedTuple):
     more_negatives: Sequence[list[str]] = ()
     seconds: list[str] | None = None
     scores: Tensor | None = None
+    frames: Sequence[Frame | None] | None = None
 
 
 class TextMethod(Method):

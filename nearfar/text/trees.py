@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence, Set
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["dice_of_paths", "jaccard", "multi_hot"]
+__all__ = ["dice_of_paths", "jaccard"]
 
 
 def dice_of_paths(numbers: Tensor, subsets: Sequence[Sequence[int]]) -> Tensor:
@@ -30,19 +30,17 @@ def dice_of_paths(numbers: Tensor, subsets: Sequence[Sequence[int]]) -> Tensor:
     return (total / len(subsets)).fill_diagonal_(1.0)
 
 
-def multi_hot(sets: Iterable[Set[Hashable]]) -> Tensor:
-    """Sets as rows (N, elements) of 0 and 1, over the elements that occur."""
-    rows = [*sets]
-    places = {element: place for place, element in enumerate(dict.fromkeys(e for row in rows for e in row))}
-    found = torch.zeros(len(rows), max(len(places), 1), dtype=torch.float64)
-    for number, row in enumerate(rows):
-        found[number, [places[element] for element in row]] = 1.0
-    return found
+def jaccard(elements: Tensor) -> Tensor:
+    """Of any two sets the share of their elements that is in both.
 
+    Args:
+        elements: (N, E) int64, each row a set, in which an element may stand twice; -1 where there is none.
 
-def jaccard(sets: Iterable[Set[Hashable]]) -> Tensor:
-    """Of any two sets the share of their elements that is in both: (N, N) in [0, 1], 0 where both are empty."""
-    rows = multi_hot(sets)
-    both = rows @ rows.t()
-    size = rows.sum(1)
+    Returns:
+        (N, N) float64 in [0, 1], 0 where both are empty.
+    """
+    names, places = elements.unique(return_inverse=True)
+    rows = torch.zeros(len(elements), max(len(names), 1), dtype=torch.float64, device=elements.device)
+    rows = rows.scatter_(1, places.view_as(elements), 1.0)[:, : len(names)][:, names >= 0]
+    both, size = rows @ rows.t(), rows.sum(1)
     return both / (size.unsqueeze(1) + size - both).clamp_min(1)

@@ -37,6 +37,11 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.arguments",
         ("arg1", "arg2", "label_1"),
     ),
+    "dialogs": Kind(
+        "what users say to an assistant, a tenth with its domains, intents, slots and values",
+        "nearfar.text.data.dialogs",
+        ("dialog", "frame"),
+    ),
     "grammar-retrieval": Kind(
         "questions and answers of the grammar, one answer of each labelled and more in the corpus",
         "nearfar.text.data.retrieval",
