@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class Aligned(Method):
         reference: a frozen copy of it, where it has no adapter and nothing was computed before.
     """
 
-    verbs = ("generates", "scores")
+    verbs: ClassVar[tuple[str, ...]] = ("generates", "scores")
     can_collapse = False
 
     def __init__(

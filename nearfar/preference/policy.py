@@ -24,10 +24,16 @@ MOST = 16384
 
 
 class Said(NamedTuple):
-    """A prompt and a reply as ids; the reply's are those that count."""
+    """A prompt and a reply as ids; the reply's are those that count, or of them those that ``own`` marks: in a
+    conversation the others were said by somebody else."""
 
     prompt: list[int]
     reply: list[int]
+    own: list[bool] | None = None
+
+    def counted(self) -> list[int]:
+        """Positions in the reply of the tokens that count."""
+        return [i for i in range(len(self.reply)) if self.own is None or self.own[i]]
 
 
 class Policy(nn.Module):
@@ -75,7 +81,8 @@ class Policy(nn.Module):
         """A prompt with each of its replies as ids, an end of text after every reply that has none.
 
         Where the tokens of prompt and reply merge at the seam, the reply begins with the first token that is not the
-        prompt's alone, for all replies at the same place (trl's rule).
+        prompt's alone, for all replies at the same place (trl's rule). Of replies that are conversations only what the
+        assistant says counts.
 
         Args:
             most: longer sequences lose the end of their reply; 0 for what the model reads, and then nothing is cut.
@@ -99,7 +106,25 @@ class Policy(nn.Module):
                 )
             if start == 0:
                 raise ValueError(f"a prompt has no tokens that its replies share: {_shown(prompt)}")
-        return [Said(whole[:start], whole[start:limit]) for whole in wholes]
+        marks = [self._own(prompt, reply, whole) for reply, whole in zip(replies, wholes, strict=True)]
+        if any(own is not None and not any(own[start:limit]) for own in marks):
+            raise ValueError(f"no turn of the assistant has room in {limit} tokens: {_shown(prompt)}")
+        return [
+            Said(whole[:start], whole[start:limit], own and own[start:limit])
+            for whole, own in zip(wholes, marks, strict=True)
+        ]
+
+    def _own(self, prompt: Text, reply: Text, whole: list[int]) -> list[bool] | None:
+        """Which tokens of a conversation are the assistant's, where others speak in the reply too."""
+        if isinstance(reply, str) or all(turn.get("role") == "assistant" for turn in reply):
+            return None
+        own = [False] * len(whole)
+        for place, turn in enumerate(reply):
+            if turn.get("role") == "assistant":
+                before = _common(self._ids(_joined(prompt, reply[:place]), asks=True), whole)
+                after = _common(self._ids(_joined(prompt, reply[: place + 1])), whole)
+                own[before:after] = [True] * (after - before)
+        return own
 
     def _ids(self, text: Text, *, asks: bool = False, ends: bool = False) -> list[int]:
         if isinstance(text, str):
@@ -137,9 +162,10 @@ class Policy(nn.Module):
         pad = self.tokenizer.pad_token_id or 0
         shown = [[*s.prompt, *s.reply][:-1] for s in group]
         ids = torch.tensor([each + [pad] * (width - len(each)) for each in shown], device=self.device)
-        rows = torch.tensor([row for row, s in enumerate(group) for _ in s.reply], device=self.device)
-        places = [len(s.prompt) - 1 + i for s in group for i in range(len(s.reply))]
-        tokens = torch.tensor([token for s in group for token in s.reply], device=self.device)
+        counted = [(row, s, i) for row, s in enumerate(group) for i in s.counted()]
+        rows = torch.tensor([row for row, _, _ in counted], device=self.device)
+        places = [len(s.prompt) - 1 + i for _, s, i in counted]
+        tokens = torch.tensor([s.reply[i] for _, s, i in counted], device=self.device)
         if self.plain:
             states = self.body(input_ids=ids, use_cache=False).last_hidden_state
         else:

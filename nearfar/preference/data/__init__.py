@@ -12,6 +12,7 @@ from nearfar.common.randomness import derive_seed
 from nearfar.preference.data.batches import PairBatch, RatedBatch, Text
 from nearfar.preference.data.comparisons import Compared, Pairs, Rated, why_no_reply
 from nearfar.preference.data.segments import Segments, crossing_segments, segments_file
+from nearfar.preference.data.trajectories import Episode, Trajectories, rooms, why_no_conversation
 from nearfar.preference.data.world import World, reply_world
 from nearfar.sources.data import Data
 from nearfar.sources.skipped import Skipped
@@ -20,11 +21,13 @@ from nearfar.sources.tables import TABLES, Table, read_table
 __all__ = [
     "EMBEDDED",
     "Compared",
+    "Episode",
     "PairBatch",
     "Pairs",
     "Rated",
     "RatedBatch",
     "Segments",
+    "Trajectories",
     "load",
     "rated_replies",
     "reply_pairs",
@@ -33,6 +36,7 @@ __all__ = [
 EMBEDDED = {
     "replies": "two-word replies in pairs, one preferred by chance as much as its known reward is higher",
     "rated": "the same replies, four to a prompt, with their rewards",
+    "rooms": "shortest ways through rooms of words, where a key opens a door",
     "crossing": "pairs of segments from a grid with a wall, one with less regret",
 }
 TEST = 400
@@ -52,7 +56,8 @@ def load(
         data: a ``.jsonl``, ``.json``, ``.csv``, ``.tsv`` or ``.parquet`` table, or an embedded name; ``replies`` when
             nothing is given. A table has trl's columns: ``prompt``, ``chosen`` and ``rejected``, texts or lists of
             messages (without ``prompt``, what chosen and rejected messages have in common is the prompt), or
-            ``prompt``, ``completions`` and ``scores``, lists of one length. An ``.npz`` file has segments: ``obs_1``,
+            ``prompt``, ``completions`` and ``scores``, lists of one length, or ``messages``, an expert's conversation
+            with its environment, and perhaps ``reward`` and ``task``. An ``.npz`` file has segments: ``obs_1``,
             ``action_1``, ``obs_2``, ``action_2`` and ``label``.
         examples: number of training comparisons that embedded sets generate.
         world_seed: which world embedded sets and their models are of.
@@ -77,6 +82,8 @@ def load(
 
 def _of_table(table: Table, path: Path, strict: bool, max_bad: float) -> Data:
     columns = table.columns
+    if "messages" in columns and "chosen" not in columns:
+        return _conversations(table, path, strict, max_bad)
     rated = {"completions", "scores"} <= columns.keys()
     needed = ("prompt", "completions", "scores") if rated else ("chosen", "rejected")
     if missing := [name for name in needed if name not in columns]:
@@ -98,6 +105,19 @@ def _of_table(table: Table, path: Path, strict: bool, max_bad: float) -> Data:
     if rated:
         return Rated(found["prompt"], found["completions"], found["scores"], name=path.stem, skipped=skipped)
     return Pairs(found["prompt"], found["chosen"], found["rejected"], name=path.stem, skipped=skipped)
+
+
+def _conversations(table: Table, path: Path, strict: bool, max_bad: float) -> Trajectories:
+    columns = table.columns
+    table = table.without(lambda row: why_no_conversation(columns["messages"][row]))
+    skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="conversations")
+    skipped.set_aside(table.bad, str(path))
+    if not table.places:
+        raise ValueError(f"{path} holds no conversation: {': '.join(table.bad[0]) if table.bad else 'it is empty'}")
+    found = table.columns
+    rewards = found.get("reward", [1.0] * len(table.places))
+    episodes = [Episode(said, float(reward)) for said, reward in zip(found["messages"], rewards, strict=True)]
+    return Trajectories(episodes, tasks=found.get("task"), name=path.stem, skipped=skipped)
 
 
 def _parted(chosen: list[Any], rejected: Any) -> tuple[Text, Text, Text]:
@@ -180,5 +200,6 @@ def rated_replies(world: World, count: int, seed: int, *, k: int = 4, test: bool
 DATA: dict[str, Callable[[int, int], Data]] = {
     "replies": lambda examples, seed: reply_pairs(reply_world(seed), examples, seed),
     "crossing": lambda examples, seed: crossing_segments(examples, seed),
+    "rooms": rooms,
     "rated": lambda examples, seed: rated_replies(reply_world(seed), examples, seed),
 }

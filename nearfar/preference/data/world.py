@@ -17,6 +17,8 @@ import numpy as np
 from nearfar.common.randomness import derive_seed
 from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
 from nearfar.encoders.taught import Lessons, Made, Teaching, llama_config, made_model, teach
+from nearfar.preference.data import rooms
+from nearfar.preference.data.rooms import rooms_model
 
 PROMPTS, WORDS = 8, 12
 PREFIX = "made:"
@@ -82,7 +84,7 @@ def made(name: str) -> CausalLM:
     world, _, seed = name.removeprefix(PREFIX).partition("/")
     if world not in BUILDERS or not (seed or "0").isdigit():
         raise ValueError(f"there is no made model {name!r}; there are {', '.join(PREFIX + each for each in BUILDERS)}")
-    return made_model(Made(world, BUILDERS[world], (Path(__file__),)), int(seed or 0))
+    return made_model(Made(world, BUILDERS[world], (Path(__file__), Path(rooms.__file__))), int(seed or 0))
 
 
 def _replies(seed: int) -> CausalLM:
@@ -95,4 +97,4 @@ def _replies(seed: int) -> CausalLM:
     return teach(lm, lessons, shape, seed)
 
 
-BUILDERS = {"replies": _replies}
+BUILDERS = {"replies": _replies, "rooms": rooms_model}
