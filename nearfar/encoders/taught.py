@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nearfar.common.files import cache_folder
+from nearfar.common.kept import keep, source_digest
 from nearfar.common.randomness import derive_seed
 from nearfar.encoders.causal import CausalLM, causal_model, left_padded, positions_of, without_bars
 
@@ -130,9 +127,10 @@ def made_model(made: Made, seed: int) -> CausalLM:
     folder = cache_folder()
     if folder is None:
         return _built(made, seed)
-    place = folder / f"language-{made.name}-{seed}-{_digest(made)}"
+    digest = source_digest((Path(__file__), *made.sources), torch.__version__)
+    place = folder / f"language-{made.name}-{seed}-{digest}"
     if not (place / "model.safetensors").is_file():
-        _keep(_built(made, seed), place)
+        keep(place, lambda folder: _write(_built(made, seed), folder))
     try:
         return causal_model(place)
     except (OSError, ValueError):
@@ -145,29 +143,7 @@ def _built(made: Made, seed: int) -> CausalLM:
         return made.build(seed)
 
 
-def _keep(lm: CausalLM, place: Path) -> None:
-    """Write beside the place, then rename: readers see a whole folder or none."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        try:
-            with without_bars():
-                lm.model.save_pretrained(temporary)
-            lm.tokenizer.save_pretrained(temporary)
-            temporary.rename(place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError:
-        return  # another process was first, or the disk is full or read-only: the next run teaches again
-
-
-def _digest(made: Made) -> str:
-    return _digest_of((Path(__file__), *made.sources))
-
-
-@lru_cache
-def _digest_of(sources: tuple[Path, ...]) -> str:
-    digest = hashlib.sha256(torch.__version__.encode())
-    for path in sources:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def _write(lm: CausalLM, folder: Path) -> None:
+    with without_bars():
+        lm.model.save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)

@@ -24,7 +24,25 @@ def mmd(x: Tensor, y: Tensor, *, h: float | None = None) -> Tensor:
     return mean(x, x) + mean(y, y) - 2 * mean(x, y)
 
 
+def directions(edits: Tensor) -> Tensor:
+    """Direction 1 of three on four pictures, pair by pair."""
+
+    def near(a: Tensor, b: Tensor) -> Tensor:
+        return torch.exp(a @ b / (a.norm() * b.norm()) / 0.5)
+
+    own = edits[1]
+    alike = [near(own[i], own[j]) for i in range(4) for j in range(i)]
+    apart = [near(own[i], edits[k, i]) for k in (0, 2) for i in range(4)]
+    return -torch.log((sum(alike) / len(alike)) / (sum(apart) / len(apart)))
+
+
 CASES = (
+    Case(
+        "direction_contrast",
+        partial(losses.direction_contrast, anchor=1),
+        directions,
+        shapes=((3, 4, 6),),
+    ),
     Case(
         "maximum_mean_discrepancy official",
         partial(losses.maximum_mean_discrepancy, bandwidth="official"),

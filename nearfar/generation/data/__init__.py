@@ -52,6 +52,8 @@ class Kind:
 def _make_pictures(name: str, options: Options) -> Data:
     if name == "digits":
         return drawn.digits(options.size or 8)
+    if name == "tinted-digits":
+        return drawn.tinted_digits(options.size or 8)
     if name == "photos":
         return photos(options.size, options.examples, options.seed)
     return drawn.sprites(options.size or 16, options.examples or drawn.TRAIN, options.seed)
@@ -82,6 +84,7 @@ PICTURES = Kind(
         "sprites": "pictures of one coloured shape each, with five factors and a caption; 400 others held out",
         "photos": "cuttings of two photographs, textures and letters at 48 pixels; 60 others held out",
         "digits": "real handwriting (scikit-learn's digits) at 8 pixels; the last 300 held out",
+        "tinted-digits": "the same, each in a light colour of its own on a dark one",
     },
     make=_make_pictures,
     reads=lambda path: True,

@@ -91,14 +91,30 @@ def grey_digits(size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     return grey, labels.astype(np.int64)
 
 
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
 def digits(size: int) -> Pictures:
     """The embedded set ``digits``: white on black, the last 300 held out; captions name the digit."""
     grey, labels = grey_digits(size)
-    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    captions = [f"the digit {words[label]}" for label in labels]
+    return _digit_sets(grey, labels, "digits")
+
+
+def tinted_digits(size: int) -> Pictures:
+    """The embedded set ``tinted-digits``: each digit of a drawn light colour on a drawn dark one."""
+    grey, labels = grey_digits(size)
+    rng = np.random.default_rng(derive_seed(0, "tints"))
+    ink = rng.uniform(0.35, 1.0, (len(grey), 1, 1, 3))
+    ground = rng.uniform(0.0, 0.35, (len(grey), 1, 1, 3))
+    share = grey[..., None] / 255
+    return _digit_sets(np.rint(255 * (share * ink + (1 - share) * ground)).astype(np.uint8), labels, "tinted-digits")
+
+
+def _digit_sets(grey: np.ndarray, labels: np.ndarray, name: str) -> Pictures:
+    captions = [f"the digit {WORDS[label]}" for label in labels]
 
     def part(rows: slice, name: str, splits: dict[str, Pictures] | None = None) -> Pictures:
         return Pictures(ImageArray(grey[rows], labels[rows], name=name), captions=captions[rows], splits=splits or {})
 
-    test = part(slice(-DIGITS_TEST, None), "digits, test")
-    return part(slice(None, -DIGITS_TEST), "digits", {"test": test})
+    test = part(slice(-DIGITS_TEST, None), f"{name}, test")
+    return part(slice(None, -DIGITS_TEST), name, {"test": test})

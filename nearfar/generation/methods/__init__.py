@@ -1,5 +1,6 @@
 """One file per method."""
 
 from nearfar.generation.methods.infodiffusion import InfoDiffusion
+from nearfar.generation.methods.noiseclr import NoiseCLR
 
-__all__ = ["InfoDiffusion"]
+__all__ = ["InfoDiffusion", "NoiseCLR"]
