@@ -31,7 +31,7 @@ def test_released_values(case: ParityCase) -> None:
     assert_parity(case, arrays, sum(found.values()), rtol=1e-9)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.exported == "growing_consistency"], ids=str)
 @pytest.mark.parametrize("blocks", [False, True])
 def test_the_formula_in_one_block_and_in_many(case, blocks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if blocks:

@@ -1,4 +1,4 @@
-"""Losses of what moves: views of growing strength."""
+"""Losses of what moves: views of growing strength, and parts of a memory."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ def growing_consistency(*tensors: Tensor, neighbours: int = 0, weight: float = 0
     return torch.stack(found).mean()
 
 
+def selective_contrast(
+    queries: Tensor, keys: Tensor, bank: Tensor, *, drop: float = 0.0, neighbours: int = 0, temperature: float = 0.3
+) -> Tensor:
+    """Row by row: sort the memory by the key, set the first aside, compare with each positive in turn."""
+    found = []
+    unit = [x / x.norm(dim=1, keepdim=True) for x in (queries, keys.detach(), bank.detach())]
+    for q, k in zip(unit[0], unit[1], strict=True):
+        order = (unit[2] @ k).argsort(descending=True)
+        negatives = torch.exp(unit[2][order[max(int(drop * len(bank)), neighbours) :]] @ q / temperature).sum()
+        positives = [k, *unit[2][order[:neighbours]]]
+        chances = [torch.exp(p @ q / temperature) / (torch.exp(p @ q / temperature) + negatives) for p in positives]
+        found.append(-torch.stack(chances).log().mean())
+    return torch.stack(found).mean()
+
+
 ROWS = ((4, 5), (4, 5), (4, 5), (4, 5), (9, 5))
 
 CASES = (
@@ -41,5 +56,17 @@ CASES = (
         lambda *x: losses.growing_consistency(x[:3], x[3], x[4], temperature=0.3, neighbours=2, weight=2.0),
         lambda *x: growing_consistency(*x, neighbours=2, weight=2.0),
         shapes=ROWS,
+    ),
+    Case(
+        "selective_contrast",
+        lambda *x: losses.selective_contrast(*x, temperature=0.3, drop=0.3),
+        lambda *x: selective_contrast(*x, drop=0.3),
+        shapes=((4, 5), (4, 5), (9, 5)),
+    ),
+    Case(
+        "selective_contrast neighbours",
+        lambda *x: losses.selective_contrast(*x, temperature=0.3, drop=0.3, neighbours=4),
+        lambda *x: selective_contrast(*x, drop=0.3, neighbours=4),
+        shapes=((4, 5), (4, 5), (9, 5)),
     ),
 )

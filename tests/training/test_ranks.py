@@ -72,6 +72,11 @@ def _growing(z: list[Tensor]) -> Tensor:
     return _sum(losses.growing_consistency(z[:3], z[3], queue, temperature=0.3, neighbours=2))
 
 
+def _selective(z: list[Tensor]) -> Tensor:
+    bank = torch.randn(20, DIM, generator=torch.Generator().manual_seed(5), dtype=z[0].dtype)
+    return losses.selective_contrast(z[0], z[1], bank, temperature=0.3, neighbours=2)
+
+
 def _swapped_prediction(z: list[Tensor]) -> Tensor:
     codes = [losses.sinkhorn(x, epsilon=0.5) for x in z[:2]]
     return losses.swapped_prediction(z, codes, temperature=0.3)
@@ -131,6 +136,7 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "symile": _tuples,
     "memory_contrast": _memory,
     "growing_consistency": _growing,
+    "selective_contrast": _selective,
     "cacr": lambda z: _sum(losses.cacr(z, tau_neg=2.0)),
     **{
         f"amcl {how}": lambda z, how=how: _sum(losses.amcl(*z, low=0.2, high=1.0, negatives=how))  # type: ignore[misc]

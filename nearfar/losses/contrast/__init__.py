@@ -7,6 +7,7 @@ many views of each thing       :func:`poly_view`, :func:`cacr`
 whole tuples of modalities     :func:`symile`
 a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
 views of growing strength      :func:`growing_consistency`
+a part of a memory for each    :func:`selective_contrast`
 a temperature for each pair    :func:`amcl`
 the positive by a margin       :func:`margin_nt_xent`
 labels                         :func:`supcon`
@@ -25,6 +26,7 @@ from nearfar.losses.contrast.memory import memory_contrast, memory_normalizer
 from nearfar.losses.contrast.pairwise import sigmoid_pair_loss
 from nearfar.losses.contrast.polyview import poly_view
 from nearfar.losses.contrast.relic import relic, relic_kl, relic_multicrop
+from nearfar.losses.contrast.selective import selective_contrast
 from nearfar.losses.contrast.tuples import symile
 from nearfar.losses.contrast.weighted import weighted_supcon
 
@@ -42,6 +44,7 @@ __all__ = [
     "relic",
     "relic_kl",
     "relic_multicrop",
+    "selective_contrast",
     "sigmoid_pair_loss",
     "supcon",
     "symile",

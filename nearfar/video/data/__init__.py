@@ -14,14 +14,26 @@ from nearfar.sources.splits import by_split, split_of
 from nearfar.training import Data
 from nearfar.video.data.clips import ClipBatch, VideoArray, VideoFiles
 from nearfar.video.data.decode import CONTAINERS, PICTURES, pictures_in
-from nearfar.video.data.skeleton_files import arranged, skeletons_of
+from nearfar.video.data.points import PointBatch, PointSet, points_of
+from nearfar.video.data.skeleton_files import JOINTS, arranged, skeletons_of
 from nearfar.video.data.skeletons import SkeletonBatch, SkeletonSet
 
-__all__ = ["EMBEDDED", "ClipBatch", "SkeletonBatch", "SkeletonSet", "VideoArray", "VideoFiles", "load"]
+__all__ = [
+    "EMBEDDED",
+    "ClipBatch",
+    "PointBatch",
+    "PointSet",
+    "SkeletonBatch",
+    "SkeletonSet",
+    "VideoArray",
+    "VideoFiles",
+    "load",
+]
 
 EMBEDDED = {
     "stick-figures": "people of 25 joints who act out twelve actions, seen from anywhere",
     "moving-shapes": "videos of five shapes, each in one of six motions, over ground of any colours",
+    "moving-solids": "videos of points on four solids, each with an arm in one of five motions",
 }
 
 
@@ -42,7 +54,9 @@ def load(
             order or another known one; videos as ``.npz`` (``x`` and perhaps ``y``) or ``.npy`` of shape
             (N, T, H, W, 3) uint8; a folder of video files (``.mp4``, ``.avi``, ``.mkv``, ``.webm``, ``.mov``,
             ``.mpg``, ``.gif``) or of folders of frames, the folders around them being their classes and folders
-            ``train`` and ``test`` its parts; an array; an embedded name.
+            ``train`` and ``test`` its parts; videos of points as ``.npz`` (``points`` and perhaps ``y``, or
+            ``train_points``, ``train_y``, ``test_points``, ``test_y``) or ``.npy`` of shape (N, T, P, 3), P the joints
+            of no skeleton; an array; an embedded name.
         frames: of every example; 50 of skeletons and 64 of videos in files when 0.
         size: side of the frames of videos in files.
         count: number of examples that embedded sets generate; each has its own.
@@ -69,6 +83,8 @@ def load(
         arrays = read_npz(path)
         if _are_frames(arrays.get("x")):
             return VideoArray(arrays["x"], one_label(arrays.get("y"), f"the labels of {path}"), name=path.stem)
+        if (points := points_of(arrays, path.stem, strict=strict, max_bad=max_bad)) is not None:
+            return points
         return skeletons_of(arrays, path.stem, **options)
     if path.suffix == ".npy":
         return _array(_mapped(path), str(path), path.stem, options)
@@ -82,6 +98,8 @@ def _are_frames(array: np.ndarray | None) -> bool:
 def _array(array: np.ndarray, where: str, name: str, options: dict[str, Any]) -> Data:
     if _are_frames(array):
         return VideoArray(array, name=name)
+    if array.ndim == 4 and array.shape[3] == 3 and array.shape[2] not in JOINTS and array.dtype.kind in "iuf":
+        return PointSet(array, name=name, strict=options["strict"], max_bad=options["max_bad"])
     return SkeletonSet(arranged(array, where), name=name, **options)
 
 
@@ -124,8 +142,10 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _generated(name: str, count: int, frames: int) -> Data:
-    from nearfar.video.data import moving_shapes, stick_figures
+    from nearfar.video.data import moving_shapes, moving_solids, stick_figures
 
     if name == "moving-shapes":
         return moving_shapes.moving_shapes(count or 320, frames=frames or 24)
+    if name == "moving-solids":
+        return moving_solids.moving_solids(count or 320, frames=frames or 12)
     return stick_figures.stick_figures(count or 480, steps=frames or stick_figures.STEPS)
