@@ -1,4 +1,4 @@
-"""Commands of agents: play, data record."""
+"""Commands of agents and solvers: play, data record, data branchings, solve."""
 
 from __future__ import annotations
 
@@ -82,10 +82,7 @@ def _record(words: Sequence[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .npz file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(words)
-    if options.out.suffix != ".npz":
-        raise UsageError(f"--out must end in .npz, got {options.out}")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    _check_archive(options.out, options.overwrite)
     from nearfar.control.data import record
     from nearfar.control.worlds import world
 
@@ -99,6 +96,63 @@ def _record(words: Sequence[str]) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _branchings(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar data branchings", description=COMMANDS["data branchings"].help)
+    parser.add_argument("problems", type=Path, nargs="+", help=".mps or .lp files, solved one after another")
+    parser.add_argument("--count", type=int, default=1000, help="decisions, of all problems together, at most")
+    parser.add_argument("--each", type=int, default=100, help="decisions of one problem, at most")
+    parser.add_argument("--ask", type=float, default=0.05, help="probability that a node's decision is asked for")
+    parser.add_argument("--plain", action="store_true", help="no presolving, cuts and heuristics, for small problems")
+    parser.add_argument("--seconds", type=float, default=3600, help="for one problem, at most")
+    parser.add_argument("--seed", type=int, default=0, help="of the nodes that are asked")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .npz file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args(words)
+    _check_archive(options.out, options.overwrite)
+    from nearfar.control.data import Branchings
+    from nearfar.control.solver import collect, read_problem
+
+    problems = [read_problem(path) for path in options.problems]
+    asked = {name: getattr(options, name) for name in ("each", "ask", "plain", "seconds", "seed")}
+    found = collect(problems, options.count, **asked)
+    if len(found) < 2:
+        raise UsageError(
+            f"SCIP decided on {len(found)} branchings that were asked for, and at least 2 are needed; give harder "
+            "problems, or a greater --ask"
+        )
+    Branchings(found).save(options.out)
+    print(f"{len(found)} decisions in {options.out}", file=sys.stderr)
+    return 0
+
+
+def _solve(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar solve", description=COMMANDS["solve"].help)
+    parser.add_argument("problem", type=Path, help="an .mps or .lp file")
+    parser.add_argument("--run", type=Path, help="folder of a run that decides on what to branch; SCIP's rules without")
+    parser.add_argument("--seconds", type=float, default=3600, help="at most")
+    options = parser.parse_args(words)
+    from nearfar import workflow
+    from nearfar.control.solver import read_problem, solve
+
+    method: Any = None
+    if options.run is not None:
+        entry, method, _ = workflow.load_run(options.run)
+        if not hasattr(method, "logits"):
+            raise UsageError(f"{entry.slug} does not decide on what to branch; cambranch does")
+    found = solve(read_problem(options.problem), method, seconds=options.seconds)
+    value = "none" if found["value"] is None else f"{found['value']:.8g}"
+    size = f"{found['nodes']} nodes, {found['seconds']:.2f} s"
+    print(f"{found['status']}: value {value}, bound {found['bound']:.8g}, {size}")
+    return 0
+
+
+def _check_archive(path: Path, overwrite: bool) -> None:
+    if path.suffix != ".npz":
+        raise UsageError(f"--out must end in .npz, got {path}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; choose another name, or give --overwrite")
 
 
 def _agent(folder: str, where: Any) -> Any:
@@ -120,4 +174,6 @@ def _agent(folder: str, where: Any) -> Any:
 COMMANDS = {
     "play": Command("let an agent play, score it, and film it", _play),
     "data record": Command("record episodes of a policy in a world", _record),
+    "data branchings": Command("keep what strong branching decides while SCIP solves problems", _branchings),
+    "solve": Command("solve a mixed-integer program, branching as a run says", _solve),
 }

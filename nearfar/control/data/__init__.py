@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.control.data.acting import Acting, Observed, acted, record, record_with_truth, watched
+from nearfar.control.data.branchings import Branchings, DecisionBatch, holds_branchings, read_branchings
 from nearfar.control.data.episodes import Episodes, Recorded, read_episodes
 from nearfar.control.data.frames import FramePairs, Frames
 from nearfar.control.data.replay import Replay, Sampling, Sequences, Transitions
@@ -17,6 +18,8 @@ from nearfar.sources.interaction import Interaction
 __all__ = [
     "EMBEDDED",
     "Acting",
+    "Branchings",
+    "DecisionBatch",
     "Episodes",
     "FramePairs",
     "Frames",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 EPISODES, FRAMES = "-episodes", "-frames"
+MOST_BRANCHINGS = 100
 SCRIPTED = tuple(name for name in WORLDS if name not in ("pixel-grid",))
 EMBEDDED = {name: what for name, (_, what) in WORLDS.items()} | {
     f"{name}{EPISODES}": f"20,000 steps of a noisy hand-written policy in {name}, recorded" for name in SCRIPTED
@@ -44,6 +48,7 @@ EMBEDDED = {name: what for name, (_, what) in WORLDS.items()} | {
 for _name in ("pixel-cartpole", "pixel-pendulum"):
     EMBEDDED[f"{_name}{FRAMES}"] = f"frames of {_name} with what is true of them, recorded half at random"
 EMBEDDED["hidden-goals"] = "random walks in grids, each towards a hidden goal that rewards tell"
+EMBEDDED["set-cover"] = "decisions of strong branching in random set-cover problems, made by SCIP"
 EMBEDDED["pixel-grid-episodes"] = "20,000 random steps in pixel-grid, recorded"
 
 
@@ -61,14 +66,16 @@ def load(
 
     Args:
         data: an ``.npz`` file of recorded episodes (``nearfar data record`` writes them), which is learned from without
-            acting; or an embedded name, ``point-maze`` when nothing is given. Names that end in ``-frames`` are
-            pictures for methods that learn representations, and with ``env`` those of any world of pixels.
+            acting, or of decisions in branch and bound (``nearfar data branchings``); or an embedded name,
+            ``point-maze`` when nothing is given. Names that end in ``-frames`` are pictures for methods that learn
+            representations, and with ``env`` those of any world of pixels.
         env: the world: one of ours, or any id of gymnasium's. With a file, the world to evaluate in.
         envs: environments side by side.
         acts: steps of every environment for each batch.
         random_steps: random steps before the first batch, of all environments together.
         capacity: steps that the replay holds.
-        recorded: steps that are made when an embedded name ends in ``-episodes`` or ``-frames``.
+        recorded: steps that are made when an embedded name ends in ``-episodes`` or ``-frames``, and decisions in
+            ``set-cover``, there at most 100.
     """
     if isinstance(data, Interaction | Data):
         return data
@@ -80,6 +87,10 @@ def load(
         return Recorded(record(where, recorded, policy=policy), name=f"{source}{EPISODES}", env=source)
     if name == "hidden-goals":
         return TaskWalks(held_out=TaskWalks(500, seed=1))
+    if name == "set-cover":
+        from nearfar.control.solver import set_cover_branchings
+
+        return set_cover_branchings(min(recorded, MOST_BRANCHINGS))
     if name.endswith(FRAMES) and not Path(name).exists():
         return frames(env or name.removesuffix(FRAMES), recorded)
     if data is None or name in WORLDS:
@@ -92,6 +103,8 @@ def load(
         )
     if path.suffix != ".npz":
         raise ValueError(f"{path} holds no episodes that this reads; accepted is .npz, see nearfar data record --help")
+    if holds_branchings(path):
+        return read_branchings(path)
     return Recorded(read_episodes(path), name=path.stem, env=env)
 
 

@@ -7,6 +7,7 @@ views of one picture                        :func:`bilinear_info_nce`
 what the actor climbs                       :func:`reaching`, :func:`picking`, :func:`example_value`
 later in a trajectory against elsewhere     :func:`belief_nce`
 what a memory does not tell                 :func:`curiosity`
+which candidate a solver branches on         :func:`branching`
 denoised states and their returns           :func:`return_contrast`
 states of one skill                         :func:`becl`, :func:`becl_alone`
 consecutive frames, predicted futures       :func:`st_dim`, :func:`latent_info_nce`, :func:`latent_hinge`
@@ -17,6 +18,7 @@ soft actor-critic                           :func:`soft_target`, :func:`value_re
 
 from nearfar.losses.control.belief import belief_nce
 from nearfar.losses.control.bilinear import bilinear_info_nce
+from nearfar.losses.control.branching import branching
 from nearfar.losses.control.curiosity import curiosity
 from nearfar.losses.control.difference import picking, td_info_nce
 from nearfar.losses.control.futures import c_learning, pairwise_nce, penalized_info_nce
@@ -32,6 +34,7 @@ __all__ = [
     "becl_alone",
     "belief_nce",
     "bilinear_info_nce",
+    "branching",
     "c_learning",
     "cloning",
     "curiosity",
