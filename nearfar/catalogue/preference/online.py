@@ -82,10 +82,10 @@ ENTRIES = (
         verbs=("generates",),
         paper_training={"epochs": 12, "batch_size": 64},
         laptop={
-            "steps": 400,
+            "steps": 500,
             "batch_size": 16,
-            "examples": 250,
-            "imitation": 0.75,
+            "examples": 500,
+            "imitation": 0.8,
             "betas": [0.1, 0.5],
             "round_rates": [0.01, 0.005],
             "turns": 16,
