@@ -13,7 +13,7 @@ from torch import Tensor
 from nearfar.common.share import whole_batch
 from nearfar.evaluation import GEOMETRY, effective_rank, knn, retrieval
 from nearfar.multimodal.data.tuples import Tuples
-from nearfar.multimodal.tuples import Modalities, Towers, TupleBatch, TupleEncoder
+from nearfar.multimodal.tuples import Modalities, RowEncoder, Towers, TupleBatch, TupleEncoder
 from nearfar.sources.data import Data, in_order
 from nearfar.sources.labels import known
 from nearfar.system import Scores
@@ -21,42 +21,27 @@ from nearfar.training import Method, Optimization
 from nearfar.training.embed import to_device
 from nearfar.vision.views import Recipe
 
-__all__ = ["TupleMethod", "pairwise"]
+__all__ = ["RowMethod", "TupleMethod", "pairwise"]
 
 MOST = 500
 """Rows of a held-out set that look for each other."""
 
 
-class TupleMethod(Method):
-    """A method on rows of several modalities. A subclass writes :meth:`loss`, and :meth:`match` where it differs.
+class RowMethod(Method):
+    """A method on rows of several modalities. A subclass builds ``encoder`` and writes :meth:`loss`, and :meth:`match`
+    where it differs.
 
     Args:
-        schema: the modalities; taken from the data.
-        towers: their encoders.
-        dim: width of the shared space.
         optimization: how the parameters move.
-        norm: whether a layer norm follows each projection.
-        indicator: whether a missing cell has a learned representation.
+        crop_scale: smallest share of a picture's area that the random crop keeps, in (0, 1].
     """
 
     takes: ClassVar[type | None] = TupleBatch
-    encoder: TupleEncoder
+    encoder: RowEncoder
 
-    def __init__(
-        self,
-        schema: Modalities | None,
-        towers: Towers,
-        dim: int,
-        optimization: Optimization,
-        *,
-        norm: bool = False,
-        indicator: bool = False,
-    ) -> None:
+    def __init__(self, optimization: Optimization, crop_scale: float) -> None:
         super().__init__(optimization)
-        if schema is None or len(schema.names) < 2:
-            raise ValueError("schema is needed, with two modalities or more; it is taken from the data")
-        self.encoder = TupleEncoder(schema, towers, dim, norm=norm, indicator=indicator)
-        self.crop = Recipe(scale=(towers.crop_scale, 1.0))
+        self.crop = Recipe(scale=(crop_scale, 1.0))
 
     def views(self, batch: TupleBatch) -> TupleBatch:
         """The rows, of whose pictures a random crop is taken: the same one of every picture of a row."""
@@ -67,10 +52,6 @@ class TupleMethod(Method):
                 self.generator.set_state(before)
                 cells[name] = self.crop(cells[name], self.generator)
         return batch._replace(cells=cells)
-
-    def everywhere(self, views: TupleBatch) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Embeddings of every modality in the global batch, and which of its cells are there (N, M)."""
-        return self.gather(*self.encoder.each(views)), whole_batch(views.present)
 
     def match(self, given: list[Tensor], candidates: Tensor) -> Tensor:
         """Scores (N, K) of candidates (K, D) of one modality for rows of which the others are given, (N, D) each."""
@@ -123,6 +104,40 @@ class TupleMethod(Method):
             present.append(batch.present)
         each = [torch.cat(column) for column in zip(*parts, strict=True)]
         return np.concatenate(rows), each, torch.cat(present)
+
+
+class TupleMethod(RowMethod):
+    """A method on rows of several modalities with a tower for each.
+
+    Args:
+        schema: the modalities; taken from the data.
+        towers: their encoders.
+        dim: width of the shared space.
+        optimization: how the parameters move.
+        norm: whether a layer norm follows each projection.
+        indicator: whether a missing cell has a learned representation.
+    """
+
+    encoder: TupleEncoder
+
+    def __init__(
+        self,
+        schema: Modalities | None,
+        towers: Towers,
+        dim: int,
+        optimization: Optimization,
+        *,
+        norm: bool = False,
+        indicator: bool = False,
+    ) -> None:
+        super().__init__(optimization, towers.crop_scale)
+        if schema is None or len(schema.names) < 2:
+            raise ValueError("schema is needed, with two modalities or more; it is taken from the data")
+        self.encoder = TupleEncoder(schema, towers, dim, norm=norm, indicator=indicator)
+
+    def everywhere(self, views: TupleBatch) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Embeddings of every modality in the global batch, and which of its cells are there (N, M)."""
+        return self.gather(*self.encoder.each(views)), whole_batch(views.present)
 
 
 def pairwise(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nearfar.encoders import image_encoder, text_encoder
 from nearfar.encoders.sound import sound_encoder
 
-__all__ = ["KINDS", "Modalities", "Towers", "TupleBatch", "TupleEncoder"]
+__all__ = ["KINDS", "Modalities", "Numbers", "RowEncoder", "Towers", "TupleBatch", "TupleEncoder"]
 
 Kind = Literal["picture", "sound", "text", "numbers"]
 KINDS: tuple[Kind, ...] = ("picture", "sound", "text", "numbers")
@@ -84,7 +84,25 @@ class Towers:
     crop_scale: float = 0.2
 
 
-class TupleEncoder(nn.Module):
+class RowEncoder(nn.Module):
+    """What embeds rows of several modalities.
+
+    Attributes:
+        modalities: what they are.
+    """
+
+    modalities: Modalities
+
+    def each(self, batch: TupleBatch) -> list[Tensor]:
+        """Unit rows (N, D) of every modality in one space, or zeros where the cell is missing."""
+        raise NotImplementedError
+
+    def forward(self, batch: TupleBatch) -> Tensor:
+        """The modalities of each row side by side, (N, M * D)."""
+        return torch.cat(self.each(batch), 1)
+
+
+class TupleEncoder(RowEncoder):
     """A tower for each modality and a projection into a space that all share.
 
     Args:
@@ -129,12 +147,8 @@ class TupleEncoder(nn.Module):
             found.append(unit if len(self.missing) else unit * here)
         return found
 
-    def forward(self, batch: TupleBatch) -> Tensor:
-        """The modalities of each row side by side, (N, M * dim)."""
-        return torch.cat(self.each(batch), 1)
 
-
-class _Numbers(nn.Module):
+class Numbers(nn.Module):
     """Numbers (N, F), standardised as the training set was; those that are not there count as its mean."""
 
     by_example = ("forward",)
@@ -171,4 +185,4 @@ def _tower(modalities: Modalities, position: int, towers: Towers) -> nn.Module:
         return text_encoder(towers.text, max_length=towers.max_length)
     if towers.numbers not in ("linear", "mlp"):
         raise ValueError(f"towers.numbers must be 'linear' or 'mlp', got {towers.numbers!r}")
-    return _Numbers(modalities.centres[position], modalities.spreads[position], towers.numbers)
+    return Numbers(modalities.centres[position], modalities.spreads[position], towers.numbers)

@@ -4,6 +4,7 @@ from nearfar.parts.class_prototypes import ClassPrototypes
 from nearfar.parts.cosine_classifier import CosineClassifier
 from nearfar.parts.direct import DirectPredictor
 from nearfar.parts.discrete_tokens import discrete_weights, mixture, sparsemax
+from nearfar.parts.harmony import Harmony, cosine_of, realigned
 from nearfar.parts.heads import MLPHead
 from nearfar.parts.memory import InstanceMemory
 from nearfar.parts.momentum import MomentumEncoder, momentum_at
@@ -38,6 +39,7 @@ __all__ = [
     "Densify",
     "DirectPredictor",
     "FeatureQueue",
+    "Harmony",
     "InstanceMemory",
     "LogitScale",
     "MLPHead",
@@ -54,6 +56,7 @@ __all__ = [
     "VisualWords",
     "WordWeights",
     "block_hidden",
+    "cosine_of",
     "discrete_weights",
     "feature_levels",
     "fill",
@@ -65,6 +68,7 @@ __all__ = [
     "patchify",
     "random_masking",
     "random_masking_of",
+    "realigned",
     "resize_flow",
     "shuffled_groups",
     "sparse",

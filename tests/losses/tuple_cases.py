@@ -59,6 +59,26 @@ def slow_memory(queries: Tensor, bank: Tensor, *, temperature: float, form: str,
     return torch.stack(found).mean()
 
 
+VALID = torch.tensor([True, True, False, True, True])
+
+
+def slow_mil(a: Tensor, b: Tensor, *, temperature: float, masked: bool = False) -> Tensor:
+    """Every pair of candidates by itself; a masked row is left out of all sums."""
+    x, y = (torch.stack([unit(rows) for rows in each]) for each in (a, b))
+    rows = [i for i in range(len(a)) if not masked or bool(VALID[i])]
+    found = []
+    for i in rows:
+        pairs = {(j, k): [x[i][m] @ y[j][k] / temperature for m in range(x.shape[1])]
+                 for j in range(len(b)) for k in range(y.shape[1])}  # fmt: skip
+        forth = torch.stack([logit for logits in pairs.values() for logit in logits]).exp().sum().log()
+        positive = torch.stack([logit for (j, _), logits in pairs.items() if j == i for logit in logits])
+        back = torch.stack(
+            [x[j][m] @ y[i][k] / temperature for j in rows for m in range(x.shape[1]) for k in range(y.shape[1])]
+        )
+        found.append(forth + back.exp().sum().log() - 2 * positive.exp().sum().log())
+    return torch.stack(found).mean()
+
+
 def many(loss: Callable, **options: object) -> Callable:
     return lambda *rows, **more: loss(rows, **options, **more)
 
@@ -73,6 +93,14 @@ SMALL: dict[str, Any] = {"shapes": ((TUPLES, 4),) * 3, "tempered": True}
 CASES = (
     Case("symile", many(losses.symile, orders=ORDERS), partial(slow_symile, orders=ORDERS), **SMALL),
     Case("symile all", many(losses.symile), slow_symile, **SMALL),
+    Case("mil_nce", losses.mil_nce, slow_mil, shapes=((5, 2, 4), (5, 3, 4)), tempered=True),
+    Case(
+        "mil_nce masked",
+        partial(losses.mil_nce, valid_a=VALID),
+        partial(slow_mil, masked=True),
+        shapes=((5, 2, 4), (5, 3, 4)),
+        tempered=True,
+    ),
     Case("memory_contrast softmax", memory("softmax"), partial(slow_memory, form="softmax"), 1, 1, tempered=True),
     Case("memory_contrast nce", memory("nce"), partial(slow_memory, form="nce"), 1, 1, tempered=True),
     Case(

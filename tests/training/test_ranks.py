@@ -134,6 +134,7 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     },
     "bag_divergence": lambda z: losses.bag_divergence(z[0], z[1].detach().softmax(1)),
     "symile": _tuples,
+    "mil_nce": lambda z: losses.mil_nce(torch.stack(z[:2], 1), torch.stack(z[2:4], 1), temperature=0.3),
     "memory_contrast": _memory,
     "growing_consistency": _growing,
     "selective_contrast": _selective,

@@ -5,6 +5,7 @@ one positive per row           :func:`info_nce`, :func:`symmetric_info_nce`, :fu
 invariance of the prediction   :func:`relic`, :func:`relic_multicrop`, measured by :func:`relic_kl`
 many views of each thing       :func:`poly_view`, :func:`cacr`
 whole tuples of modalities     :func:`symile`
+several candidates of a row    :func:`mil_nce`
 a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
 views of growing strength      :func:`growing_consistency`
 a part of a memory for each    :func:`selective_contrast`
@@ -23,6 +24,7 @@ from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_
 from nearfar.losses.contrast.labels import supcon
 from nearfar.losses.contrast.margin import margin_nt_xent
 from nearfar.losses.contrast.memory import memory_contrast, memory_normalizer
+from nearfar.losses.contrast.multiple import mil_nce
 from nearfar.losses.contrast.pairwise import sigmoid_pair_loss
 from nearfar.losses.contrast.polyview import poly_view
 from nearfar.losses.contrast.relic import relic, relic_kl, relic_multicrop
@@ -39,6 +41,7 @@ __all__ = [
     "margin_nt_xent",
     "memory_contrast",
     "memory_normalizer",
+    "mil_nce",
     "nt_xent",
     "poly_view",
     "relic",

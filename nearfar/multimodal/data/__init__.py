@@ -30,6 +30,7 @@ EMBEDDED = {
     "shape-scenes": "drawn scenes of coloured shapes with captions; 12 of 48 combinations held out",
     "composed-scenes": "drawn scenes, words that change one attribute, and the scenes so changed",
     "scene-views": "the same scenes as four pictures each: luminance, chrominance, edges and depth",
+    "sounding-scenes": "drawn scenes with a sound and a caption that say the same of them",
     "land-tiles": "drawn land seen from above with places on the globe, and captions of what stands on it",
     "xor": "three vectors of bits, the third the exclusive or of the others, so that no two say anything of each other",
 }
@@ -196,7 +197,7 @@ def _places(path: Path, longitudes: Any, latitudes: Any) -> np.ndarray | None:
 
 
 def _embedded(name: str, size: int | None, examples: int) -> Data:
-    from nearfar.multimodal.data.generated import scene_views, xor
+    from nearfar.multimodal.data.generated import scene_views, sounding_scenes, xor
 
     if name == "composed-scenes":
         return _changes(size or 32, examples)
@@ -206,6 +207,8 @@ def _embedded(name: str, size: int | None, examples: int) -> Data:
         return land_tiles(examples, size=size or 32, held_out=max(min(400, examples // 5), 2))
     if name == "xor":
         return xor(examples)
+    if name == "sounding-scenes":
+        return sounding_scenes(examples, size=size or 24, held_out=max(min(400, examples // 5), 2))
     return scene_views(examples, size=size or 24) if name == "scene-views" else _scenes(size or 32, examples)
 
 
