@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -105,6 +106,11 @@ def upscaler(network: str | nn.Module, scale: int) -> nn.Module:
 def quantised(images: Tensor) -> Tensor:
     """Pictures in [0, 1] at 256 levels."""
     return (images.clamp(0, 1) * 255).round() / 255
+
+
+def as_pixels(image: Tensor) -> np.ndarray:
+    """(3, H, W) in [0, 1] as (H, W, 3) uint8."""
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
 def enlarge(images: Tensor, scale: int) -> Tensor:

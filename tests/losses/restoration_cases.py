@@ -1,4 +1,4 @@
-"""Losses of restored pictures and of the places of one picture."""
+"""Losses of restored and styled pictures and of the places of one picture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,45 @@ def patch_nce(q: Tensor, k: Tensor, own: float | None) -> Tensor:
     return sum(found) / len(found)
 
 
+CENTRES = torch.tensor([6, 8, 12])
+
+
+def coherence_contrast(m: Tensor, c: Tensor) -> Tensor:
+    around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+    found = []
+    for b in range(len(m)):
+        pairs = []
+        for centre in CENTRES.tolist():
+            y, x = divmod(centre, 5)
+            for dy, dx in around:
+                pairs.append([each[b, :, y, x] - each[b, :, y + dy, x + dx] for each in (m, c.detach())])
+        for i, (q, _) in enumerate(pairs):
+            e = [torch.exp(cosine(q, k) / 0.3) for _, k in pairs]
+            found.append(-torch.log(e[i] / sum(e)))
+    return sum(found) / len(found)
+
+
+def style_statistics(m: Tensor, s: Tensor) -> Tensor:
+    found = []
+    for b in range(len(m)):
+        for c in range(m.shape[1]):
+            means = [each[b, c].mean() for each in (m, s)]
+            spreads = [
+                (((each[b, c] - mean) ** 2).sum() / (each[b, c].numel() - 1) + 1e-5).sqrt()
+                for each, mean in zip((m, s), means, strict=True)
+            ]
+            found.append((means[0] - means[1]) ** 2 + (spreads[0] - spreads[1]) ** 2)
+    return sum(found) / len(found)
+
+
 CASES = (
+    Case(
+        "coherence_contrast",
+        lambda m, c: losses.coherence_contrast(m, c, CENTRES, temperature=0.3),
+        coherence_contrast,
+        shapes=((2, 4, 4, 5), (2, 4, 4, 5)),
+    ),
+    Case("style_statistics", losses.style_statistics, style_statistics, shapes=((2, 4, 4, 5), (2, 4, 3, 3))),
     *(
         Case(
             f"informative_contrast {form}",

@@ -1,4 +1,4 @@
-"""Systems that restore pictures."""
+"""Systems that restore pictures or give them another style."""
 
 from nearfar.system import Entry, Parts
 
@@ -33,5 +33,35 @@ ENTRIES = (
         tiny={"steps": 2, "size": 32, "examples": 40},
         commands=(("enlarge pictures", "nearfar generate RUN FOLDER -o OUT"),),
         tags={"negatives": "synthetic"},
+    ),
+    Entry(
+        slug="ccpl",
+        name="CCPL with SCT",
+        field="generation",
+        paper="Wu et al., 2022, ECCV, arXiv 2207.04808",
+        target="nearfar.generation.methods.ccpl:CCPL",
+        summary="Pictures and clips in the style of others; what a place is beside its neighbours stays.",
+        parts=Parts(
+            views="differences of neighbouring places in the styled picture and in the content",
+            encoder="frozen convolutions to four maps",
+            head="covariance transform and decoder; 2-layer MLP for each map's differences",
+            loss="InfoNCE of differences within a picture + statistics of style + distance of content",
+        ),
+        verbs=("generates",),
+        paper_training={"steps": 160000, "batch_size": 8},
+        laptop={
+            "mode": "photo",
+            "patch": 32,
+            "teaching": 0.5,
+            "width": 16,
+            "optimization.lr": 5e-3,
+            "optimization.warmup": 0.03,
+            "batch_size": 8,
+            "steps": 600,
+        },
+        data="styled-photos",
+        tiny={"steps": 2, "size": 40, "examples": 40, "width": 4, "teaching": 0.5},
+        commands=(("style pictures or a clip's frames", "nearfar generate RUN FRAMES -o OUT --styles FOLDER"),),
+        tags={"negatives": "batch"},
     ),
 )

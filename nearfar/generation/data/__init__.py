@@ -15,6 +15,7 @@ from nearfar.generation.data import drawn
 from nearfar.generation.data.blank import Blank, BlankBatch
 from nearfar.generation.data.photos import photos
 from nearfar.generation.data.pictures import PictureBatch, Pictures, pictures_of
+from nearfar.generation.data.styles import styled_photos, with_styles
 from nearfar.sources.tables import TABLES, suffix_of
 from nearfar.training import Data
 
@@ -54,6 +55,8 @@ def _make_pictures(name: str, options: Options) -> Data:
         return drawn.digits(options.size or 8)
     if name == "tinted-digits":
         return drawn.tinted_digits(options.size or 8)
+    if name == "styled-photos":
+        return styled_photos(options.size, options.examples, options.seed)
     if name == "photos":
         return photos(options.size, options.examples, options.seed)
     return drawn.sprites(options.size or 16, options.examples or drawn.TRAIN, options.seed)
@@ -83,6 +86,7 @@ PICTURES = Kind(
     embedded={
         "sprites": "pictures of one coloured shape each, with five factors and a caption; 400 others held out",
         "photos": "cuttings of two photographs, textures and letters at 48 pixels; 60 others held out",
+        "styled-photos": "the same beside textures whose style they are to have; other pictures and textures held out",
         "digits": "real handwriting (scikit-learn's digits) at 8 pixels; the last 300 held out",
         "tinted-digits": "the same, each in a light colour of its own on a dark one",
     },
@@ -106,6 +110,7 @@ def load(
     data_seed: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
+    styles: str | Path | None = None,
 ) -> Data:
     """Pictures, and what else this field's systems learn from, from wherever they are.
 
@@ -117,7 +122,15 @@ def load(
         data_seed: of drawn sets; another gives other examples of the same kind.
         strict: stop at the first example that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of examples that may be unreadable, in [0, 1]; more stop the run.
+        styles: pictures whose style those of ``data`` are to have: a folder or whatever else ``data`` can be.
     """
+    if styles is not None:
+        given = {"size": size, "strict": strict, "max_bad": max_bad}
+        contents = load(data, examples=examples, data_seed=data_seed, **given)  # type: ignore[arg-type]
+        found = load(styles, **given)  # type: ignore[arg-type]
+        if not isinstance(contents, Pictures) or not isinstance(found, Pictures):
+            raise ValueError(f"{styles} is a style for pictures; {contents.name} or {found.name} holds none")
+        return with_styles(contents, found)
     options = Options(size, examples, data_seed, strict, max_bad)
     if size is not None and size < 8:
         raise ValueError(f"size must be at least 8 pixels, got {size}")

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.common.share import for_examples
+from nearfar.generation.cuttings import cuttings
 from nearfar.generation.data.pictures import PictureBatch
 from nearfar.generation.data.whole import WholeBatch, at_own_sizes
 from nearfar.generation.evaluation import COUNT, fidelity
 from nearfar.generation.made import Made, Picture
 from nearfar.generation.method import BATCH, Draws, Generates
-from nearfar.generation.upscaling import blurred, degrade, enlarge, quantised, sharpened, upscale, upscaler
+from nearfar.generation.upscaling import (
+    as_pixels,
+    blurred,
+    degrade,
+    enlarge,
+    quantised,
+    sharpened,
+    upscale,
+    upscaler,
+)
 from nearfar.generation.wavelets import Activation, WaveletCritic, haar_bands
 from nearfar.generation.writing import asked
 from nearfar.losses import dual_contrast, informative_contrast
@@ -206,33 +214,6 @@ def restoration_scores(restore: object, method: PCLSR, data: Data) -> Scores:
         pairs = zip(batch.rows.tolist(), restored, true, strict=True)
         made += [Made(row, {"": Picture(as_pixels(a))}, reference=Picture(as_pixels(b))) for row, a, b in pairs]
     return fidelity(made).add(Scores({"detail error": float(torch.cat(errors).mean())}, lower=["detail error"]))
-
-
-def as_pixels(image: Tensor) -> np.ndarray:
-    """(3, H, W) in [0, 1] as (H, W, 3) uint8."""
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-
-
-def cuttings(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A random square (N, C, side, side) of each picture, mirrored and turned by a right angle half of the time each.
-
-    Raises:
-        ValueError: the pictures are smaller.
-    """
-    n, _, height, width = images.shape
-    if min(height, width) < side:
-        raise ValueError(
-            f"the pictures have {height} x {width} pixels, and patches of {side} are cut from them; give --size "
-            f"{side} or more, or a smaller patch"
-        )
-    drawn = for_examples(lambda count: torch.rand(count, 4, generator=generator, device=images.device), n)
-    top, left = ((drawn[:, k] * (length - side + 1)).long() for k, length in enumerate((height, width)))
-    rows, columns = (start[:, None] + torch.arange(side, device=images.device) for start in (top, left))
-    found = images[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], columns[:, None]]
-    found = found.permute(0, 3, 1, 2)
-    flip, turn = (drawn[:, k, None, None, None] < 0.5 for k in (2, 3))
-    found = torch.where(flip, found.flip(3), found)
-    return torch.where(turn, found.mT, found)
 
 
 def bicubic(data: Data, method: PCLSR) -> Scores:
