@@ -85,7 +85,7 @@ class LocalModel(LanguageModel):
     @torch.no_grad()
     def answers(self, prompts: Sequence[str], how: Answering = Answering(), *, seed: int = 0) -> list[str]:
         model, tokenizer = self.lm
-        asked = [self._asked(prompt) for prompt in prompts]
+        asked = [self.asked(prompt) for prompt in prompts]
         drawing: dict[str, Any] = {"do_sample": False}
         if how.temperature > 0:
             drawing = {"do_sample": True, "temperature": how.temperature, "top_p": how.top_p, "top_k": 0}
@@ -106,7 +106,8 @@ class LocalModel(LanguageModel):
             found += tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
         return [answer.strip() for answer in found]
 
-    def _asked(self, prompt: str) -> str:
+    def asked(self, prompt: str) -> str:
+        """What the model reads: the prompt, in the chat template of an instructed model."""
         if self.lm.tokenizer.chat_template is None:
             return prompt
         messages = [{"role": "user", "content": prompt}]

@@ -1,4 +1,4 @@
-"""Commands on texts: mine, search."""
+"""Commands on texts: mine, search, and rewrite, which asks a language model."""
 
 from __future__ import annotations
 
@@ -166,7 +166,43 @@ def _write_ranking(path: Path, columns: dict[str, Any]) -> None:
             file.write(f"{query} Q0 {passage} {rank} {score:.6f} nearfar\n")
 
 
+def _rewrite(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar rewrite", description=COMMANDS["rewrite"].help)
+    parser.add_argument("sentences", help="a text file or table of sentences")
+    parser.add_argument("--model", required=True, help="an instructed language model: a folder, or hf:<model>")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
+    parser.add_argument("--count", type=int, default=32, help="rewrites of each sentence")
+    parser.add_argument("--scale", type=float, default=1.5, help="how far each is led away from the one before")
+    parser.add_argument("--most", type=int, default=100, help="tokens of a rewrite at most")
+    parser.add_argument("--together", type=int, default=16, help="sentences that are rewritten together")
+    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args([*words])
+    writable(options.out, options.overwrite, (".csv", ".parquet"))
+    if options.model.startswith(("http://", "https://")):
+        raise UsageError("rewriting reads the probabilities of words, which servers do not give; name a folder")
+    from nearfar.cli.verbs import write_columns
+    from nearfar.encoders.language_models import LocalModel
+    from nearfar.text.chains import Rewriting, written_chains
+    from nearfar.text.data import Sentences, load
+
+    how = Rewriting(options.count, options.scale, options.most)
+    found = load(options.sentences)
+    if not isinstance(found, Sentences):
+        raise UsageError(f"{options.sentences} holds no sentences")
+    model = LocalModel(options.model, batch_size=options.together)
+    model.lm.model.to(options.device)
+    chains = written_chains(model, found.sentences, how)
+    if not chains:
+        raise UsageError("every list went round in a circle or had an answer that is no sentence; try another model")
+    rows = [(text, place) for chain in chains for place, text in enumerate(chain)]
+    write_columns(options.out, {"sent": [text for text, _ in rows], "round": [place for _, place in rows]})
+    print(f"{len(chains):,} of {len(found):,} sentences with {how.count} rewrites in {options.out}", file=sys.stderr)
+    return 0
+
+
 COMMANDS = {
     "mine": Command("find hard negatives for pairs of texts with a finished run", _mine),
+    "rewrite": Command("let a language model say sentences again and again, farther away every time", _rewrite),
     "search": Command("rank passages for queries with a finished run", _search),
 }

@@ -7,6 +7,7 @@ import numpy as np
 from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn, retrieval, sts, uniformity
 from nearfar.sources.labels import classed_rows
 from nearfar.system import Scores
+from nearfar.text.data.chains import Chains
 from nearfar.text.data.retrieval import Passages
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data, Method, embed
@@ -18,7 +19,8 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     ``sts <set>`` is 100 times the Spearman correlation of cosine and gold similarity over all pairs;
     ``ndcg@10 <set>``, ``mrr@10``, ``recall@k`` (k the smaller of 100 and the passages) and ``map`` are of all passages
     of the set ranked for its queries by cosine; ``1-nn <set>`` is the share of sentences whose nearest of the other
-    half (drawn from ``seed``) has their label.
+    half (drawn from ``seed``) has their label; ``order <set>`` is the mean over lists of Kendall's correlation between
+    the cosines of a list's sentences with its first and their places, 1 where every next one is farther away.
     Geometry (``effective_rank``, ``uniformity``, ``std``) is that of the first set.
     """
     sets = dict(data.splits()) or {"data": data}
@@ -29,6 +31,8 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             left, right = (embed(method, Sentences(side)).array for side in pairs[:2])
             scores[f"sts {name}"] = float(sts(left, right, np.asarray(pairs[2])))
         found = embed(method, held_out)
+        if isinstance(held_out, Chains):
+            scores[f"order {name}"] = order_of_chains(method, held_out)
         if isinstance(held_out, Passages):
             for what, value in ranked(method, held_out, found.array).items():
                 scores[f"{what} {name}"] = value
@@ -44,6 +48,22 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             scores["effective_rank"] = effective_rank(sample)
             scores["std"] = feature_std(sample, relative=True)
     return scores
+
+
+def order_of_chains(method: Method, held_out: Chains) -> float:
+    """How well cosines with a list's first sentence know the order of the others."""
+    from scipy.stats import kendalltau
+
+    found, first = embed(method, Sentences([s for chain in held_out.chains for s in chain])).array, 0
+    vectors = found / np.linalg.norm(found, axis=1, keepdims=True).clip(1e-12)
+    agreed = []
+    for chain in held_out.chains:
+        cosines = vectors[first + 1 : first + len(chain)] @ vectors[first]
+        first += len(chain)
+        if len(cosines) > 1:
+            correlation = kendalltau(cosines, -np.arange(len(cosines))).statistic
+            agreed.append(0.0 if np.isnan(correlation) else correlation)
+    return float(np.mean(agreed)) if agreed else 0.0
 
 
 def ranked(method: Method, held_out: Passages, passages: np.ndarray) -> dict[str, float]:

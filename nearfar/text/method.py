@@ -19,6 +19,7 @@ class TextBatch(NamedTuple):
     ``rows`` (N,) int64 gives their positions in the collection. Where a sentence has several hard negatives, the
     others are in ``more_negatives``, lists of N. Pairs that people judged are ``sentences`` and ``seconds`` with
     ``scores`` (N,) float32. What dialogs are annotated with are ``frames`` (see :mod:`nearfar.text.frames`).
+    ``rewrites`` are N lists, each the sentence said again and again, farther from it every time.
     """
 
     sentences: list[str]
@@ -29,6 +30,7 @@ class TextBatch(NamedTuple):
     seconds: list[str] | None = None
     scores: Tensor | None = None
     frames: Sequence[Frame | None] | None = None
+    rewrites: list[list[str]] | None = None
 
 
 class TextMethod(Method):

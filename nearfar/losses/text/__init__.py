@@ -6,7 +6,7 @@ alike or not, per pair         :func:`pair_margin`, and the hard ones only, :fun
 one of two is nearer           :func:`triplet_margin`
 nearer than all of a batch     :func:`energy_hinge`
 a list's right passages        :func:`circle_loss`
-candidates in an order         :func:`ranked_margin`
+candidates in an order         :func:`ranked_margin`, and the likelihood of a whole order, :func:`list_mle`
 attention of two views         :func:`attention_mutual_information`
 =============================  ==================================================================
 
@@ -17,6 +17,7 @@ from nearfar.losses.text.attention import attention_mutual_information
 from nearfar.losses.text.energy import energy_hinge
 from nearfar.losses.text.lists import circle_loss
 from nearfar.losses.text.margins import online_pair_margin, pair_margin, triplet_margin
+from nearfar.losses.text.ordered import list_mle
 from nearfar.losses.text.ranked import ranked_margin
 from nearfar.losses.text.scored import cosent, cosine_regression
 
@@ -26,6 +27,7 @@ __all__ = [
     "cosent",
     "cosine_regression",
     "energy_hinge",
+    "list_mle",
     "online_pair_margin",
     "pair_margin",
     "ranked_margin",

@@ -23,6 +23,7 @@ __all__ = [
     "Corpus",
     "SimilarityPairs",
     "Triplets",
+    "chains",
     "grammar_corpus",
     "intents",
     "similarity_pairs",
@@ -164,6 +165,20 @@ def triplets(n: int, seed: int = 0, topics: Sequence[int] | None = None) -> Trip
     changed[rows, np.where(rng.random(n) < 0.5, _POLARITY, fact)] = True
     contradiction = _altered(anchor, changed, allowed, rng, omit=False)
     return Triplets(*(_verbalize(meaning, rng) for meaning in (anchor, entailed, contradiction)))
+
+
+def chains(n: int, seed: int = 0, topics: Sequence[int] | None = None) -> list[list[str]]:
+    """Draw `n` lists of nine sentences: each next one differs from the one before in one more slot, and in its words.
+
+    No slot changes twice, so that meanings move away from the first and never come back. Parameters and errors as in
+    `grammar_corpus`.
+    """
+    rng, allowed = _start(n, seed, 5, topics)
+    meanings = [_meanings(allowed[rng.integers(len(allowed), size=n)], rng)]
+    slots = rng.permuted(np.tile(np.arange(len(SLOTS)), (n, 1)), axis=1)
+    for slot in slots.T:
+        meanings.append(_altered(meanings[-1], np.arange(len(SLOTS)) == slot[:, None], allowed, rng, omit=False))
+    return [[*rewrites] for rewrites in zip(*(_verbalize(meaning, rng) for meaning in meanings), strict=True)]
 
 
 def slot_similarity(first: Slots, second: Slots) -> NDArray[np.float64]:

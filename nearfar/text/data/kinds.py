@@ -42,6 +42,11 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.dialogs",
         ("dialog", "frame"),
     ),
+    "grammar-chains": Kind(
+        "sentences of the grammar whose meaning changes by one slot after another",
+        "nearfar.text.data.chains",
+        ("sent", "round"),
+    ),
     "grammar-retrieval": Kind(
         "questions and answers of the grammar, one answer of each labelled and more in the corpus",
         "nearfar.text.data.retrieval",
