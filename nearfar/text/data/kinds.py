@@ -37,6 +37,16 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.arguments",
         ("arg1", "arg2", "label_1"),
     ),
+    "documents": Kind(
+        "documents of facts about invented people and places, whose names are marked",
+        "nearfar.text.data.documents",
+        ("sentences", "entities"),
+    ),
+    "choices": Kind(
+        "two facts, and four sentences of which one follows",
+        "nearfar.text.data.choices",
+        ("context", "options", "answer"),
+    ),
     "dialogs": Kind(
         "what users say to an assistant, a tenth with its domains, intents, slots and values",
         "nearfar.text.data.dialogs",
