@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test soak lint format bench reproduce docs clean
+.PHONY: demo test test-long soak lint format bench reproduce docs clean
 
 $(BASE): pyproject.toml requirements.lock tools/install.py
 	$(PYTHON) tools/install.py $(VENV) base
@@ -21,6 +21,10 @@ demo: $(BASE)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Trainings that take longer than ten minutes allow, until what they promise shows. Minutes on two cores.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m long
 
 # Every promise of docs/robustness.md measured again, about half an hour on two cores. make soak ONLY="kills fuzz"
 soak: $(STAMP)

@@ -115,17 +115,17 @@ def test_compare_prints_one_table(capsys) -> None:
 
 def test_a_comparison_keeps_its_runs_and_goes_on(tmp_path: Path, capsys) -> None:
     out = tmp_path / "kept"
-    words = ["compare", "grace", "grace:temperature=0.9", "--nodes", "150", "--steps", "2", "--out", str(out)]
+    words = ["compare", "lightgcl", "lightgcl:temperature=0.9", "--steps", "2", "--out", str(out)]
     assert main([*words, "--seeds", "1"]) == 0
-    stamp = (out / "grace" / "seed-0" / "encoder.safetensors").stat().st_mtime_ns
+    stamp = (out / "lightgcl" / "seed-0" / "encoder.safetensors").stat().st_mtime_ns
     assert "ahead of" not in capsys.readouterr().out
     assert main([*words, "--seeds", "2"]) == 0
     said = capsys.readouterr()
-    assert (out / "grace" / "seed-0" / "encoder.safetensors").stat().st_mtime_ns == stamp
-    assert "grace, seed 0: kept, 1 of 4" in said.err
-    assert "grace:temperature=0.9" in said.out
-    assert "ahead of grace, paired by seed" in said.out
-    config = yaml.safe_load((out / "grace:temperature=0.9" / "seed-1" / "config.yaml").read_text())
+    assert (out / "lightgcl" / "seed-0" / "encoder.safetensors").stat().st_mtime_ns == stamp
+    assert "lightgcl, seed 0: kept, 1 of 4" in said.err
+    assert "lightgcl:temperature=0.9" in said.out
+    assert "ahead of lightgcl, paired by seed" in said.out
+    config = yaml.safe_load((out / "lightgcl:temperature=0.9" / "seed-1" / "config.yaml").read_text())
     assert config["hyperparameters"]["temperature"] == 0.9
     words[words.index("--steps") + 1] = "3"
     assert main([*words, "--seeds", "1"]) == 2

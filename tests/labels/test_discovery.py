@@ -71,6 +71,7 @@ def test_epochs_draw_labelled_and_unlabelled_pictures_equally() -> None:
     assert abs((data.seen[order] >= 0).mean() - 0.5) < 0.05
 
 
+@pytest.mark.long
 def test_covi_adapts_to_the_target() -> None:
     data = small("shifted-digits", 16)
     method, before, after = learn("covi", data, steps=120)

@@ -44,6 +44,7 @@ def test_without_labels_it_is_simclrs_loss() -> None:
     assert own_class(torch.tensor([3, -1, 3, -1])).tolist() == [3, -2, 3, -4]
 
 
+@pytest.mark.long
 def test_it_learns_classes() -> None:
     method, before, after = learn("supcon", small("labelled-digits", 16), steps=50)
     assert after["linear test"] > before["linear test"] + 0.1

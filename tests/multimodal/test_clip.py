@@ -17,6 +17,7 @@ def scenes() -> CaptionedImages:
     return found
 
 
+@pytest.mark.long
 def test_clip_learns_names_and_finds_captions(scenes: CaptionedImages) -> None:
     method = build("clip", scenes, 0)
     before = evaluate(method.eval(), scenes)

@@ -35,6 +35,7 @@ def small(**changes: object) -> SigLIP:
     return SigLIP(**{**arguments, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_it_learns_what_captions_say() -> None:
     data = load(None, examples=400)
     untrained = evaluate(small().eval(), data)

@@ -116,6 +116,7 @@ def test_detection_finds_what_lies_apart() -> None:
     assert abs(backdoor_zscore(z, z)) < 1e-9
 
 
+@pytest.mark.long
 def test_the_backdoor_works_and_poison_is_the_same_every_time() -> None:
     data = load(size=16)
     assert isinstance(data, CaptionedPictures)

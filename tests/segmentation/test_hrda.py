@@ -107,6 +107,7 @@ def streets_crop():
     return Crop()
 
 
+@pytest.mark.long
 def test_it_learns(streets) -> None:
     method = build("hrda", streets, 0)
     before = evaluate(method.eval(), streets)["miou source"]

@@ -38,6 +38,7 @@ def test_chunks_make_the_same_loss_without_dropout() -> None:
         torch.testing.assert_close(values[0][name], values[1][name])
 
 
+@pytest.mark.long
 def test_two_views_attend_more_alike_and_sentences_spread() -> None:
     data = load(examples=256)
     found = {}

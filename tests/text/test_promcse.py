@@ -41,6 +41,7 @@ def test_padding_does_not_change_an_embedding() -> None:
     torch.testing.assert_close(alone[0], together[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_prefix_and_head_move_and_nothing_else() -> None:
     data = load("grammar-entailment", examples=1500)
     method = build("promcse", data, 0)

@@ -40,6 +40,7 @@ def test_every_hard_negative_is_a_candidate_of_every_anchor(tmp_path: Path) -> N
         torch.testing.assert_close(method.loss(views), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["cosine", "cosent"])
 def test_judgements_are_learned(objective: str, pairs: Sentences) -> None:
     method = build("sentence-bert", pairs, 0, objective=objective)

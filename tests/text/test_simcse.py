@@ -65,6 +65,7 @@ def test_a_sentence_gets_two_dropout_masks_in_training_and_none_in_evaluation(co
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.long
 def test_simcse_spreads_sentences_and_orders_pairs_better(corpus: Sentences) -> None:
     method = build("simcse", corpus, 0)
     before = evaluate(method.eval(), corpus)

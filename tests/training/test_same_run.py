@@ -115,7 +115,7 @@ def _batch_norm_on_a_rank(rank: int, world: int, out: str) -> None:
         torch.save({**found, "x": torch.cat(everyone)}, out)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_batch_norm_takes_the_statistics_of_the_global_batch(world: int, tmp_path: Path) -> None:
     on_ranks(world, _batch_norm_on_a_rank, world, str(tmp_path / "found.pt"))
     x = torch.randn(12, 3, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -12,7 +12,11 @@ from nearfar.vision.methods import DirectPred
 from tests.vision.learning import digits, learn, one_loss
 
 
-@pytest.mark.parametrize("changes", [{}, {"alpha": 1.0, "eps": 0.3}], ids=["DirectPred", "DirectCopy"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, pytest.param({"alpha": 1.0, "eps": 0.3}, marks=pytest.mark.long)],
+    ids=["DirectPred", "DirectCopy"],
+)
 def test_it_beats_its_untrained_encoder_without_collapse(changes: dict[str, float]) -> None:
     _, before, after = learn("directpred", steps=100, **changes)
     assert after["linear seen styles"] > before["linear seen styles"] + 0.05, (before, after)

@@ -113,6 +113,7 @@ def test_wrong_arguments_are_named() -> None:
         ER("small-conv", support="ball")  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_the_entropy_spreads_the_projections() -> None:
     found = []
     for weight in (0.0, 1.0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,13 @@ def digits():
     return load(size=16)
 
 
+def long(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
-    ("slug", "steps"), [("simclr", 120), ("moco", 250), ("moco-v3", 250), ("byol", 400), ("relic", 150)]
+    ("slug", "steps"),
+    [("simclr", 120), long("moco", 250), long("moco-v3", 250), long("byol", 400), long("relic", 150)],
 )
 def test_it_beats_its_untrained_encoder_without_collapse(slug: str, steps: int, digits) -> None:
     method = build(slug, digits, 0)

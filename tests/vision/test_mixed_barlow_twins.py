@@ -13,6 +13,7 @@ from nearfar.vision.methods.mixed_barlow_twins import MixedViews
 from tests.vision.learning import digits, learn
 
 
+@pytest.mark.long
 def test_it_beats_its_untrained_encoder_without_collapse() -> None:
     _, before, after = learn("mixed-barlow-twins")
     assert after["linear seen styles"] > before["linear seen styles"] + 0.05, (before, after)

@@ -38,6 +38,7 @@ def views(method: OBoW, rows: int = 8) -> tuple[Tensor, ...]:
     return method.views(scenes().batch(np.arange(rows)))
 
 
+@pytest.mark.long
 def test_its_features_beat_the_untrained_ones_with_many_words_in_use() -> None:
     data = load("large-digits")
     before = evaluate(build("obow", data, 0).eval(), data)["linear seen styles"]

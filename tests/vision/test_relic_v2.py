@@ -24,6 +24,7 @@ V2 = {
 }
 
 
+@pytest.mark.long
 def test_it_beats_its_untrained_encoder_without_collapse() -> None:
     _, before, after = learn("relic", **V2)  # type: ignore[arg-type]
     assert after["linear seen styles"] > before["linear seen styles"] + 0.05, (before, after)

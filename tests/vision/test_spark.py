@@ -27,6 +27,7 @@ def small(**changes: object) -> SparK:
     return SparK("small-conv", **{"decoder_width": 32, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_it_beats_its_untrained_encoder() -> None:
     data = load(size=32)
     method = build("spark", data, 0, decoder_width=32)

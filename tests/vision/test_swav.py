@@ -16,6 +16,7 @@ from nearfar.vision.views import RECIPES, Recipe
 from tests.vision.learning import digits, learn, one_loss
 
 
+@pytest.mark.long
 def test_it_beats_its_untrained_encoder_without_collapse() -> None:
     _, before, after = learn("swav", steps=120)
     assert after["linear seen styles"] > before["linear seen styles"] + 0.05, (before, after)
