@@ -142,6 +142,35 @@ class Base(nn.Module):
             found = self.unet(x, t, encoder_hidden_states=states.expand(len(x), -1, -1)).sample
         return found[:, : x.shape[1]]  # networks that predict a variance too put it behind
 
+    def features(self, x: Tensor, states: Tensor | None = None) -> list[Tensor]:
+        """Maps of the network's way down at level 0: after its first layer, and at the end of each resolution."""
+        found: list[Tensor] = []
+
+        def first(module: nn.Module, given: Any, out: Tensor) -> None:
+            found.append(out)
+
+        def level(module: Any, given: Any, out: Any) -> None:
+            found.append(out[1][len(module.resnets) - 1])
+
+        def stop(module: nn.Module, given: Any) -> None:
+            raise _Seen
+
+        net: Any = self.unet
+        hooks = [net.conv_in.register_forward_hook(first), net.mid_block.register_forward_pre_hook(stop)]
+        hooks += [block.register_forward_hook(level) for block in net.down_blocks]
+        try:
+            self.noise(x, torch.zeros(1, dtype=torch.int64, device=x.device), states)
+        except _Seen:
+            return found
+        finally:
+            for hook in hooks:
+                hook.remove()
+        raise AssertionError("a network without a middle")
+
+
+class _Seen(Exception):
+    """All that was asked for is there; the rest of the network need not run."""
+
 
 def open_base(base: str | Path | Base) -> Base:
     """A diffusion model by name, folder or as an object.

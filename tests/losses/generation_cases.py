@@ -36,7 +36,26 @@ def directions(edits: Tensor) -> Tensor:
     return -torch.log((sum(alike) / len(alike)) / (sum(apart) / len(apart)))
 
 
+def sphere(x: Tensor, y: Tensor) -> Tensor:
+    """From the angle between rows, one by one: half of its square."""
+    return torch.stack([torch.acos(a @ b / (a.norm() * b.norm())) ** 2 / 2 for a, b in zip(x, y, strict=True)])
+
+
+def moved(x: Tensor, y: Tensor, text: Tensor, source: Tensor) -> Tensor:
+    way = (text - source)[0]
+    rows = [1 - (a - b) @ way / ((a - b).norm() * way.norm()) for a, b in zip(x, y, strict=True)]
+    return torch.stack(rows)
+
+
+def beyond(images: Tensor) -> Tensor:
+    """Value by value."""
+    return torch.stack([sum(max(abs(v) - 1, 0 * v) ** 2 for v in each.flatten()) / each.numel() for each in images])
+
+
 CASES = (
+    Case("spherical_distance", losses.spherical_distance, sphere, shapes=((4, 6), (4, 6))),
+    Case("direction_distance", losses.direction_distance, moved, shapes=((4, 6), (4, 6), (1, 6), (1, 6))),
+    Case("range_excess", losses.range_excess, beyond, shapes=((3, 2, 4, 4),)),
     Case(
         "direction_contrast",
         partial(losses.direction_contrast, anchor=1),

@@ -2,5 +2,6 @@
 
 from nearfar.generation.methods.infodiffusion import InfoDiffusion
 from nearfar.generation.methods.noiseclr import NoiseCLR
+from nearfar.generation.methods.zecon import ZeCon
 
-__all__ = ["InfoDiffusion", "NoiseCLR"]
+__all__ = ["InfoDiffusion", "NoiseCLR", "ZeCon"]
