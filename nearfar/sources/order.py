@@ -1,4 +1,4 @@
-"""Orders of an epoch in which equal examples do not meet."""
+"""Orders of an epoch in which equal examples do not meet, or examples of different sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["apart"]
+__all__ = ["apart", "by_source"]
 
 
 def apart(values: Sequence[str], rng: np.random.Generator) -> np.ndarray:
@@ -26,3 +26,38 @@ def apart(values: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     copy = np.arange(len(values)) - np.repeat(first, counts)
     of = group[by_group]
     return by_group[np.argsort((copy + offset[of]) / counts[of], kind="stable")]
+
+
+def by_source(sources: Sequence[str], order: np.ndarray, step: int, rng: np.random.Generator) -> np.ndarray:
+    """An order whose steps hold examples of one source each; sources are drawn for each step by their sizes.
+
+    Each source goes through its examples in the given order and begins again when fewer than a step are left, so that
+    no example meets itself. Sources with fewer examples than a step are one together, and part of the smallest other
+    where they are too few even then.
+
+    Args:
+        sources: of every example.
+        order: all positions, in an order.
+        step: examples in a step.
+        rng: draws the sources.
+
+    Returns:
+        As many positions as there are examples; those behind the last whole step are the order's last.
+    """
+    names, of = np.unique(np.asarray(sources).astype(str), return_inverse=True)
+    sizes = np.bincount(of, minlength=len(names))
+    small = sizes < step
+    if 0 < sizes[small].sum() < step and not small.all():
+        of[small[of]] = np.argmin(np.where(small, sizes.max() + 1, sizes))
+    elif small.any():
+        of[small[of]] = np.argmax(small)
+    rows = [order[of[order] == source] for source in np.unique(of)]
+    weights = np.array([len(each) for each in rows]) / len(order)
+    position, found = [0] * len(rows), []
+    for source in rng.choice(len(rows), len(order) // step, p=weights):
+        if position[source] + step > len(rows[source]):
+            position[source] = 0
+        found.append(rows[source][position[source] : position[source] + step])
+        position[source] += step
+    left = len(order) - step * len(found)
+    return np.concatenate([*found, order[len(order) - left :]])

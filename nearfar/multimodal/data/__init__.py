@@ -24,6 +24,7 @@ __all__ = ["EMBEDDED", "CaptionedImages", "Column", "Triplets", "Tuples", "load"
 
 CAPTIONS = ("caption", "text", "sentence")
 PLACE = (("longitude", "lon", "lng"), ("latitude", "lat"))
+SOURCES = ("source", "dataset")
 FILES = ("image", "file", "filename", "file_name", "path", "filepath")
 
 EMBEDDED = {
@@ -31,6 +32,7 @@ EMBEDDED = {
     "composed-scenes": "drawn scenes, words that change one attribute, and the scenes so changed",
     "scene-views": "the same scenes as four pictures each: luminance, chrominance, edges and depth",
     "sounding-scenes": "drawn scenes with a sound and a caption that say the same of them",
+    "scene-sources": "captioned scenes of two sources, pictures and their negatives, which are told apart at a glance",
     "land-tiles": "drawn land seen from above with places on the globe, and captions of what stands on it",
     "xor": "three vectors of bits, the third the exclusive or of the others, so that no two say anything of each other",
 }
@@ -62,7 +64,8 @@ def load(
             files, relative to its own folder, and such a column of captions, an ``.npz`` file with ``images`` and
             ``captions``, or an embedded name; ``shape-scenes`` when nothing is given. A table of several modalities has
             a column for each: picture files, sound files, texts, numbers; cells may be missing. Columns ``longitude``
-            and ``latitude`` beside pictures and captions say where they were taken.
+            and ``latitude`` beside pictures and captions say where they were taken, a column ``source`` (or
+            ``dataset``) from which collection they come.
         modalities: columns that are the modalities, between commas; columns of numbers joined by ``+`` are one. All
             columns but labels and ids when not given, those of single numbers together.
         size: side in pixels; 32 for embedded scenes, 24 for their views, 96 for tables.
@@ -106,11 +109,15 @@ def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
         raise ValueError(f"{path} has no column of captions: its columns are {', '.join(names)}")
     label = next((n for n in LABELS if n in names), None)
     placed = [next((n for n in names if n.lower() in accepted), None) for accepted in PLACE]
-    others = [name for name in (label, *placed) if name is not None]
+    source = next((n for n in names if n.lower() in SOURCES), None)
+    others = [name for name in (label, source, *placed) if name is not None]
     images, columns, skipped = read_parquet([path], size, text=column, others=others, **checks)
     labels = labels_of(None if label is None else columns[label])
     places = _places(path, *(None if name is None else columns[name] for name in placed))
-    return CaptionedImages(images, columns[column], labels, name=path.stem, skipped=skipped, places=places)
+    sources = None if source is None else columns[source]
+    return CaptionedImages(
+        images, columns[column], labels, name=path.stem, skipped=skipped, places=places, sources=sources
+    )
 
 
 def _parts(path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any) -> Data:
@@ -177,7 +184,10 @@ def _files(path: Path, table: Table, size: int, **checks: Any) -> CaptionedImage
     assert found is not None
     labels = labels_of(kept.first(*LABELS))
     places = _places(path, *(kept.first(*names) for names in PLACE))
-    return CaptionedImages(np.stack(images), found, labels, name=path.stem, skipped=skipped, places=places)
+    sources = kept.first(*SOURCES)
+    return CaptionedImages(
+        np.stack(images), found, labels, name=path.stem, skipped=skipped, places=places, sources=sources
+    )
 
 
 def _places(path: Path, longitudes: Any, latitudes: Any) -> np.ndarray | None:
@@ -197,7 +207,7 @@ def _places(path: Path, longitudes: Any, latitudes: Any) -> np.ndarray | None:
 
 
 def _embedded(name: str, size: int | None, examples: int) -> Data:
-    from nearfar.multimodal.data.generated import scene_views, sounding_scenes, xor
+    from nearfar.multimodal.data.generated import scene_sources, scene_views, sounding_scenes, xor
 
     if name == "composed-scenes":
         return _changes(size or 32, examples)
@@ -207,6 +217,8 @@ def _embedded(name: str, size: int | None, examples: int) -> Data:
         return land_tiles(examples, size=size or 32, held_out=max(min(400, examples // 5), 2))
     if name == "xor":
         return xor(examples)
+    if name == "scene-sources":
+        return scene_sources(examples, size=size or 32)
     if name == "sounding-scenes":
         return sounding_scenes(examples, size=size or 24, held_out=max(min(400, examples // 5), 2))
     return scene_views(examples, size=size or 24) if name == "scene-views" else _scenes(size or 32, examples)

@@ -1,4 +1,4 @@
-"""Generated rows of several modalities whose dependence is known."""
+"""Generated rows of several modalities whose dependence is known, and pairs of several sources."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.data.shape_drawing import draw_scenes
-from nearfar.multimodal.data.shape_scenes import shape_scenes
+from nearfar.multimodal.data.shape_scenes import Scenes, retrieval_gallery, shape_scenes
 from nearfar.multimodal.data.tuples import Column, Tuples
+from nearfar.training import Data
 
-__all__ = ["scene_views", "sounding_scenes", "xor"]
+__all__ = ["scene_sources", "scene_views", "sounding_scenes", "xor"]
 
 
 SOUND_RATE = 4000
@@ -94,6 +96,30 @@ def sounding_scenes(
         rows = wrong[which == place]
         _exchange(train.columns[name].values, rows, np.roll(rows, 1))
     return Tuples(train.columns, train.labels, name="sounding-scenes", rate=SOUND_RATE, splits={"test": test})
+
+
+def scene_sources(count: int = 4000, *, size: int = 32, held_out: int = 200, seed: int = 0) -> CaptionedImages:
+    """Captioned scenes of two sources that look and speak differently: pictures, and negatives of pictures.
+
+    A negative has every colour inverted, and its caption begins by saying so; three of ten pairs are negatives. The
+    held-out galleries hold pairs of one source each, of which no two mean the same.
+    """
+    scenes = shape_scenes(count, seed=seed, size=size)
+    inverted = np.random.default_rng([seed, 10]).random(count) < 0.3
+    galleries: dict[str, Data] = {}
+    for place, name in enumerate(("pictures", "negatives")):
+        held = retrieval_gallery(held_out, seed=seed + 1 + place, size=size)
+        images, captions = _negatives(held, np.full(held_out, place == 1))
+        galleries[name] = CaptionedImages(images, captions, name=name, gallery=True)
+    images, captions = _negatives(scenes, inverted)
+    sources = np.where(inverted, "negatives", "pictures").tolist()
+    return CaptionedImages(images, captions, name="scene-sources", splits=galleries, sources=sources)
+
+
+def _negatives(scenes: Scenes, inverted: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    images = np.where(inverted[:, None, None, None], 255 - scenes.images, scenes.images)
+    said = [f"negative of {c}" if other else c for c, other in zip(scenes.captions, inverted, strict=True)]
+    return images, said
 
 
 def _exchange(values: Any, rows: np.ndarray, others: np.ndarray) -> None:

@@ -51,6 +51,7 @@ class CaptionedImages(ImageArray):
         gallery: bool = False,
         skipped: Skipped | None = None,
         places: np.ndarray | None = None,
+        sources: Sequence[str] | None = None,
     ) -> None:
         super().__init__(images, labels, name=name, splits=splits)
         if len(captions) != len(self.images):
@@ -63,6 +64,9 @@ class CaptionedImages(ImageArray):
         self.classes = dict(classes or {})
         self.gallery = gallery
         self.places = None if places is None else _places(places, len(self.images))
+        self.sources = None if sources is None else [str(source) for source in sources]
+        if self.sources is not None and len(self.sources) != len(self.images):
+            raise ValueError(f"sources has {len(self.sources)} entries for {len(self.images)} images")
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
         """Every pair once; those of equal captions are kept apart, see :func:`nearfar.sources.order.apart`."""
@@ -70,7 +74,8 @@ class CaptionedImages(ImageArray):
 
     def contents(self) -> Mapping[str, str]:
         found = {**super().contents(), "captions": digest_of(self.captions)}
-        return found if self.places is None else {**found, "places": digest_of(self.places)}
+        more = {"places": self.places, "sources": self.sources}
+        return found | {name: digest_of(value) for name, value in more.items() if value is not None}
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -9,5 +9,6 @@ from nearfar.multimodal.methods.scot import SCOT
 from nearfar.multimodal.methods.siglip import SigLIP
 from nearfar.multimodal.methods.spn4cir import SPN4CIR
 from nearfar.multimodal.methods.symile import Symile
+from nearfar.multimodal.methods.zerovl import ZeroVL
 
-__all__ = ["CLIP", "CMC", "FDT", "FLAVARS", "SCOT", "SPN4CIR", "GradientHarmony", "SigLIP", "Symile"]
+__all__ = ["CLIP", "CMC", "FDT", "FLAVARS", "SCOT", "SPN4CIR", "GradientHarmony", "SigLIP", "Symile", "ZeroVL"]
