@@ -40,6 +40,7 @@ from nearfar.evaluation.ranking.ranked import ranked_retrieval
 from nearfar.evaluation.ranking.retrieval import paired_retrieval, retrieval
 from nearfar.evaluation.ranking.sts import spearman, sts
 from nearfar.evaluation.ranking.verification import verification
+from nearfar.evaluation.recognition import edit_distance, word_error_rate
 from nearfar.evaluation.robustness.continual import continual
 from nearfar.evaluation.robustness.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
 from nearfar.evaluation.robustness.error import CorruptionError, corruption_error
@@ -76,6 +77,7 @@ __all__ = [
     "dci",
     "detection",
     "ece",
+    "edit_distance",
     "effective_rank",
     "feature_std",
     "fine_tune",
@@ -114,5 +116,6 @@ __all__ = [
     "top_k_accuracy",
     "uniformity",
     "verification",
+    "word_error_rate",
     "zero_shot",
 ]

@@ -201,8 +201,49 @@ def _rewrite(words: Sequence[str]) -> int:
     return 0
 
 
+def _transforms(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar transforms", description=COMMANDS["transforms"].help)
+    parser.add_argument("sentences", help="a text file or table of sentences")
+    parser.add_argument("--judge", required=True, help="a run's folder, or an encoder by name such as hf:<model>")
+    parser.add_argument("--only", help="one transform, by name; all that need nothing when not given")
+    parser.add_argument("--strength", type=float, help="of every transform, in [0, 1]; each its own when not given")
+    parser.add_argument("--count", type=int, default=500, help="sentences that are measured")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("-o", "--out", type=Path, help="a .csv or .parquet file; printed when not given")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args([*words])
+    if options.out:
+        writable(options.out, options.overwrite, (".csv", ".parquet"))
+    from nearfar.cli.verbs import write_columns
+    from nearfar.encoders import TextEncoder, text_encoder
+    from nearfar.text.data import Sentences, load
+    from nearfar.text.transforms import TRANSFORMS, transform_of
+    from nearfar.text.transforms.report import transform_report
+
+    found = load(options.sentences)
+    if not isinstance(found, Sentences):
+        raise UsageError(f"{options.sentences} holds no sentences")
+    judge: Any = _embedder(options.judge).encoder if Path(options.judge).is_dir() else text_encoder(options.judge)
+    if not isinstance(judge, TextEncoder):
+        raise UsageError(f"the encoder of {options.judge} does not read texts")
+    names = [transform_of(options.only).name] if options.only else [n for n, t in TRANSFORMS.items() if not t.needs]
+    texts = found.sentences[: options.count]
+    rows = [
+        {"transform": n, **transform_report(n, texts, judge, strength=options.strength, seed=options.seed)}
+        for n in names
+    ]
+    if options.out:
+        write_columns(options.out, {name: [row[name] for row in rows] for name in rows[0]})
+        return 0
+    print("  ".join(f"{name:>14}" for name in rows[0]))
+    for row in rows:
+        print("  ".join(f"{v:>14}" if isinstance(v, str) else f"{v:14.3f}" for v in row.values()))
+    return 0
+
+
 COMMANDS = {
     "mine": Command("find hard negatives for pairs of texts with a finished run", _mine),
     "rewrite": Command("let a language model say sentences again and again, farther away every time", _rewrite),
     "search": Command("rank passages for queries with a finished run", _search),
+    "transforms": Command("measure what transforms of texts keep and what they change", _transforms),
 }
