@@ -1,4 +1,4 @@
-"""Commands on texts: mine, search, and rewrite, which asks a language model."""
+"""Commands on texts: mine, search, and what language models are asked, feedback and rewrite."""
 
 from __future__ import annotations
 
@@ -201,6 +201,49 @@ def _rewrite(words: Sequence[str]) -> int:
     return 0
 
 
+def _feedback(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="nearfar feedback", description=COMMANDS["feedback"].help)
+    parser.add_argument("sentences", help="sentences; or, only to be scored, a table of them with their positives")
+    parser.add_argument("--model", required=True, help="http://host/v1#name, a folder, hf:<model>, or kept answers")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
+    parser.add_argument("--keep", type=Path, help="a .jsonl file of answers, which are asked once")
+    parser.add_argument("--reason-first", action="store_true", help="let the model explain before it gives a score")
+    parser.add_argument("--seed", type=int, default=0, help="of masks, answers and drawn pairs")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args([*words])
+    writable(options.out, options.overwrite, (".csv", ".parquet"))
+    from nearfar.cli.verbs import write_columns
+    from nearfar.encoders.language_models import Kept, language_model
+    from nearfar.text import feedback
+    from nearfar.text.data import Sentences, load
+
+    found = load(options.sentences)
+    if not isinstance(found, Sentences):
+        raise UsageError(f"{options.sentences} holds no sentences")
+    model = language_model(options.model)
+    model = Kept(options.keep, model) if options.keep else model
+    how = feedback.Judging(options.reason_first)
+    if found.positives is None:
+        pairs = feedback.written_pairs(model, found.sentences, seed=options.seed)
+        pairs = [pair for pair in pairs if pair[1]]
+        scores = feedback.judged(model, pairs, how, seed=options.seed)
+        kept = feedback.trimmed(pairs, scores, seed=options.seed)
+        columns: dict[str, Any] = dict(zip(("sentence1", "sentence2", "score"), kept, strict=True))
+    else:
+        pairs = [*zip(found.sentences, found.positives, strict=True)]
+        scores = feedback.judged(model, pairs, how, seed=options.seed)
+        rows = [row for row, score in enumerate(scores) if score is not None]
+        if not rows:
+            raise UsageError(f"the model gave none of {len(pairs):,} pairs a score from 0 to 1")
+        sides = {"sentence": found.sentences, "positive": found.positives, "negative": found.negatives, "score": scores}
+        columns = {name: [side[row] for row in rows] for name, side in sides.items() if side is not None}
+    write_columns(options.out, columns)
+    none = sum(score is None for score in scores)
+    more = f"; {none:,} of {len(scores):,} answers had no score" if none else ""
+    print(f"{len(columns['score']):,} pairs in {options.out}{more}", file=sys.stderr)
+    return 0
+
+
 def _transforms(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="nearfar transforms", description=COMMANDS["transforms"].help)
     parser.add_argument("sentences", help="a text file or table of sentences")
@@ -242,6 +285,7 @@ def _transforms(words: Sequence[str]) -> int:
 
 
 COMMANDS = {
+    "feedback": Command("let a language model write pairs of sentences and say how similar they are", _feedback),
     "mine": Command("find hard negatives for pairs of texts with a finished run", _mine),
     "rewrite": Command("let a language model say sentences again and again, farther away every time", _rewrite),
     "search": Command("rank passages for queries with a finished run", _search),

@@ -60,4 +60,41 @@ ENTRIES = (
             ("learn from them", "nearfar train ranked-sentences --data lists.csv"),
         ),
     ),
+    Entry(
+        slug="claif",
+        name="CLAIF, CLHAIF",
+        field="text",
+        paper="Cheng et al., 2023, Findings of ACL, arXiv 2305.01918",
+        target="nearfar.text.methods.claif:CLAIF",
+        summary="A language model writes pairs of sentences and says how similar they are; cosines learn it.",
+        parts=Parts(
+            views="pairs that a language model wrote and scored; people's pairs that it scored, with contradictions",
+            encoder="BERT or RoBERTa",
+            head="none; Linear and Tanh for people's pairs",
+            loss="squared error of cosines, or InfoNCE with scores as soft targets",
+        ),
+        paper_training={"epochs": 3, "batch_size": 32},
+        laptop={
+            "encoder": "tiny-bert",
+            "pooling": "avg",
+            "max_length": 32,
+            "optimization.lr": 5e-4,
+            "batch_size": 64,
+            "steps": 300,
+        },
+        tiny={"examples": 200},
+        data="grammar-pairs",
+        commands=(
+            (
+                "write and score pairs",
+                "nearfar feedback sentences.txt --model hf:<model> -o pairs.csv",
+            ),
+            ("learn from them", "nearfar train claif --data pairs.csv --scored-pairs"),
+            (
+                "score people's pairs",
+                "nearfar feedback triplets.csv --model http://localhost/v1#name -o scored.csv",
+            ),
+            ("learn from those", "nearfar train claif --data scored.csv --scored-pairs --objective clhaif"),
+        ),
+    ),
 )

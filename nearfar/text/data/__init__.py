@@ -78,7 +78,8 @@ def load(
         text_column: the column of sentences, if not one of those.
         label_column: the column of labels, if not one of those.
         scored_pairs: keep ``sentence1``, ``sentence2`` and ``score`` together as pairs to train on, which regression
-            and ordering of judgements need, instead of taking every sentence by itself.
+            and ordering of judgements need, instead of taking every sentence by itself. A ``score`` beside
+            ``positive`` is that of the sentence and its positive, and ``negative`` is kept.
         lists: keep each row of a table as a list: a ``query`` with its passages, right ones (``positive``) and wrong
             ones (``negative``), several of either in further columns or, in ``.jsonl``, as lists of texts.
         strict: stop at the first line or row that cannot be used, instead of leaving it out and listing it. Empty
@@ -208,15 +209,15 @@ def _from_table(
     sentences, seconds, labels = values("sentence") or [], values("second"), labels_of(values("label"))
     pairs = None
     if wanted.get("scored"):
-        gold = _numbers(values("score"))
-        if seconds is None or gold is None:
+        gold, others = _numbers(values("score")), seconds or values("positive")
+        if others is None or gold is None:
             raise ValueError(
                 f"{where} has no scored pairs: those are sentence1, sentence2 and a score that is a number in every "
                 f"row; its columns are {', '.join(table.columns)}"
             )
-        scored = seconds, gold
-        judged = (sentences, *scored)
-        return Sentences(sentences, scored=scored, pairs=judged, name=name, splits=splits, skipped=skipped)
+        contradicted = values("negative") if seconds is None else None
+        judged: dict[str, Any] = {"scored": (others, gold), "pairs": (sentences, others, gold)}
+        return Sentences(sentences, negatives=contradicted, **judged, name=name, splits=splits, skipped=skipped)
     if seconds is not None:
         pairs = (sentences, seconds, gold) if (gold := _numbers(values("score"))) is not None else None
         use = "pairs with scores, for evaluation, and both" if pairs else "both"
