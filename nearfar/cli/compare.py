@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from itertools import pairwise
@@ -11,13 +10,14 @@ from typing import Any
 
 from nearfar.catalogue import find
 from nearfar.cli.tables import table
+from nearfar.common.parsers import Parser
 from nearfar.system import UsageError
 
 PRESETS = ["paper", "laptop", "tiny"]
 
 
 def compare(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar compare",
         description="Train systems of one field on the same data with the same seeds; a table with 95% intervals, and "
         "how far each is ahead of the first over paired seeds. Further arguments are settings of all of them, of the "

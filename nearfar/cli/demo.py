@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+
+from nearfar.common.parsers import Parser
 
 
 def demo(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar demo",
         description="Train ReLIC and SimCLR on real handwriting, measure them, write a page.",
     )

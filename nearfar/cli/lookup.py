@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import os
@@ -12,6 +11,7 @@ from typing import Any
 
 from nearfar.catalogue import ENTRIES, FIELDS, find
 from nearfar.catalogue.terms import TERMS, answers, grouped, terms
+from nearfar.common.parsers import Parser
 from nearfar.system import Entry
 
 EXTRAS = {
@@ -32,7 +32,7 @@ EXTRAS = {
 
 
 def list_methods(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar list", description="Every system and data set of the library.")
+    parser = Parser(prog="nearfar list", description="Every system and data set of the library.")
     parser.add_argument("--field", choices=FIELDS, help="only the systems of one field")
     parser.add_argument("--by", choices=[*TERMS], help="group them by the reviews' answers to a question")
     for question in TERMS:
@@ -80,7 +80,7 @@ def _row(system: Entry) -> dict[str, Any]:
 
 
 def show(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar show", description="One system in full.")
+    parser = Parser(prog="nearfar show", description="One system in full.")
     parser.add_argument("method", help="its slug, as `nearfar list` prints it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
@@ -121,7 +121,7 @@ def show(argv: list[str]) -> int:
 
 
 def doctor(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar doctor", description="What this machine can do.")
+    parser = Parser(prog="nearfar doctor", description="What this machine can do.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
     found = _diagnosis()

@@ -13,15 +13,14 @@ from nearfar.catalogue import ENTRIES, FIELDS, MEASURED, find
 from nearfar.cli.tables import table
 from nearfar.cli.words import parse_own
 from nearfar.common.durations import in_time
+from nearfar.common.parsers import Parser
 from nearfar.system import UsageError
 
 ACCEPT = "go on although the run's data changed since it was trained"
 
 
 def evaluate(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="nearfar evaluate", description="Probe finished runs, beside the first one's untrained self."
-    )
+    parser = Parser(prog="nearfar evaluate", description="Probe finished runs, beside the first one's untrained self.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one field, or one system by its slug")
     parser.add_argument("--data", help="other data than the run was trained on")
     parser.add_argument("--seed", type=int, default=0, help="seed of the probes' validation split")
@@ -33,6 +32,7 @@ def evaluate(argv: list[str]) -> int:
     options, words = parse_own(parser, argv)
     from nearfar import workflow
     from nearfar.cli.options import loader_options
+    from nearfar.evaluation.answer import answer_without_labels
     from nearfar.runs.run import Run
 
     name = str(options.runs[0])
@@ -58,6 +58,9 @@ def evaluate(argv: list[str]) -> int:
     rows |= {title: result["trained"] for title, result in _titled(results).items()}
     print(f"{first['data']}\n")
     print(table(rows, lambda value: f"{value:.3f}"))
+    for title, result in _titled(results).items():
+        if said := answer_without_labels(result["trained"], first["untrained"]):
+            print(f"\n{title}: {said}" if len(results) > 1 else f"\n{said}")
     for name in options.also:
         print(f"\n{name}\n")
         print(across({row: result["further"][name] for row, result in _titled(results).items()}))
@@ -98,7 +101,7 @@ def across(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 
 def embed(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar embed", description="Turn data into vectors with a finished run.")
+    parser = Parser(prog="nearfar embed", description="Turn data into vectors with a finished run.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("data", nargs="?", help="what to embed; the run's own data when not given")
     parser.add_argument(
@@ -121,7 +124,7 @@ def embed(argv: list[str]) -> int:
 
 
 def reproduce(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar reproduce",
         description="Re-test papers' claims against the baselines they claim to beat, over paired seeds.",
     )
@@ -192,7 +195,7 @@ def _say(text: str) -> None:
 
 
 def report(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar report", description="Write a run's page.")
+    parser = Parser(prog="nearfar report", description="Write a run's page.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--against", nargs="*", type=Path, default=[], help="other runs to show beside it")
     options = parser.parse_args(argv)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser
 from torch import nn
 
 from nearfar import catalogue
+from nearfar.common.parsers import spelt
 from nearfar.runs.configure import alternatives, hints, parameters, revive
 from nearfar.system import Entry, UsageError
 from nearfar.training import Training
@@ -92,7 +93,7 @@ class Flags:
         try:
             found = self.parser.parse_args(self._switched(words)).as_dict()
         except Exception as error:
-            raise UsageError(_reason(error)) from error
+            raise UsageError(_reason(error, self.known_flags())) from error
         types_of = hints(self.cls)
         arguments = {n: revive(found.pop(n), types_of.get(n), n) for n in self.names}
         given = self.given(words)
@@ -161,7 +162,7 @@ def loader_options(entry: Entry, words: list[str], prog: str) -> dict[str, Any]:
     try:
         found = parser.parse_args([_underscored(w) for w in words]).as_dict()
     except Exception as error:
-        raise UsageError(_reason(error)) from error
+        raise UsageError(_reason(error, parser._option_string_actions)) from error
     given = {w.partition("=")[0][2:] for w in map(_underscored, words) if w.startswith("--")}
     return {name: value for name, value in found.items() if name in given}
 
@@ -183,6 +184,5 @@ def _underscored(word: str) -> str:
     return "--" + name[2:].replace("-", "_") + equals + value
 
 
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text.removeprefix("error: ")
+def _reason(error: Exception, flags: Iterable[str]) -> str:
+    return spelt(" ".join(str(error).split()).removeprefix("error: "), flags)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.catalogue import METHODS, find
+from nearfar.common.parsers import Parser
 from nearfar.system import Entry, UsageError
 
 USAGE = """usage: nearfar train <method> [--data PATH] [--out DIR] [--seed N] [--steps N] [settings]
@@ -25,6 +26,7 @@ from the paper's defaults. `nearfar train <method> --help` shows every setting o
 methods: """
 
 
+LOGGER = "who sees the run besides: csv, tensorboard, wandb, mlflow, or several with commas between"
 PRESETS = ["auto", "paper", "laptop", "tiny"]
 
 
@@ -52,6 +54,7 @@ def train(argv: list[str]) -> int:
     parser.add_argument("--from", dest="start", type=str, help="a finished run or a .safetensors file to begin with")
     parser.add_argument("--preset", choices=PRESETS, help="which defaults; auto with --data, laptop without")
     parser.add_argument("--budget", type=str, help="how long to train, such as 10m or 2h; for --preset auto")
+    parser.add_argument("--logger", type=str, help=LOGGER)
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
     preset = _preset(argv[1:])
     flags.use(preset)
@@ -62,6 +65,7 @@ def train(argv: list[str]) -> int:
         "training": settings.training,
         "data_options": settings.data_options,
         "start": settings.rest["start"],
+        "loggers": _names(settings.rest["logger"]),
     }
     if preset == "auto":
         chosen = _decided(system, settings.rest["budget"], flags.given(argv[1:]), chosen)
@@ -92,6 +96,10 @@ def _decided(system: Entry, budget: str | None, given: set[str], chosen: dict[st
     return {**chosen, "training": found.training, "collection": collection}
 
 
+def _names(logger: str | None) -> list[str]:
+    return [name.strip() for name in (logger or "").split(",") if name.strip()]
+
+
 def _preset(words: list[str]) -> str:
     light = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     light.add_argument("--data")
@@ -113,10 +121,11 @@ def _run(slug: str, *, out: str | None, as_json: bool, **settings: Any) -> int:
 
 
 def _repeat(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar train --config")
+    parser = Parser(prog="nearfar train --config")
     parser.add_argument("config", type=Path, help="a run's config.yaml, or a recipe in its form")
     parser.add_argument("--data", type=str, help="where the data is, if not where the file says")
     parser.add_argument("--out", type=str, help="folder of the run; runs/<method> when not given")
+    parser.add_argument("--logger", help=LOGGER)
     parser.add_argument("--json", action="store_true", help="print the final metrics as one JSON object")
     options = parser.parse_args(argv)
     if not options.config.is_file():
@@ -141,11 +150,12 @@ def _repeat(argv: list[str]) -> int:
         data_options=data,
         arguments=config.get("hyperparameters") or {},
         training=construct(Training, config.get("training") or {}),
+        loggers=_names(options.logger),
     )
 
 
 def resume(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar resume",
         description="Continue an interrupted run, to the bit. Further arguments are settings to change.",
     )
@@ -155,6 +165,7 @@ def resume(argv: list[str]) -> int:
         "--accept-changes", action="store_true", help="go on although settings or data differ from the run's"
     )
     parser.add_argument("--data", type=str, help="where the run's data are now, if not where they were")
+    parser.add_argument("--logger", help=LOGGER)
     options, words = parser.parse_known_args(argv)
     _requeue_before_training()
     from nearfar import workflow
@@ -162,7 +173,9 @@ def resume(argv: list[str]) -> int:
     changes = _changes(options.run, words) if words else {}
     if options.data is not None:
         changes["data"] = {**changes.get("data", {}), "source": str(Path(options.data).resolve())}
-    _, run = workflow.resume_run(options.run, changes=changes, accept_changes=options.accept_changes)
+    _, run = workflow.resume_run(
+        options.run, changes=changes, accept_changes=options.accept_changes, loggers=_names(options.logger)
+    )
     return _finish(run, options.json)
 
 

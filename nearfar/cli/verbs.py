@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -11,11 +10,12 @@ from typing import Any
 
 from nearfar.catalogue import ENTRIES, find
 from nearfar.cli.words import parse_own
+from nearfar.common.parsers import Parser
 from nearfar.system import UsageError, require
 
 
 def generate(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar generate",
         description="Let a finished run, or a system that needs no training, make something. Further arguments are "
         "settings: of the field's data, and of the system where it needs no training.",
@@ -71,7 +71,7 @@ def _origin(entry: Any, system: Any, inputs: str | None, words: list[str]) -> di
 
 
 def score(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar score", description="Rate every example by a finished run.")
+    parser = Parser(prog="nearfar score", description="Rate every example by a finished run.")
     parser.add_argument("run", help="a run's folder, or the slug of a system that needs no training")
     parser.add_argument("data", nargs="?", help="what to rate; the run's own data when not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")

@@ -15,6 +15,7 @@ from PIL import Image
 from nearfar import catalogue, workflow
 from nearfar.catalogue import find
 from nearfar.evaluation import GEOMETRY
+from nearfar.evaluation.answer import answer_without_labels
 from nearfar.report.curves import curve
 from nearfar.runs.metrics import read_metrics
 from nearfar.runs.run import Run
@@ -85,7 +86,9 @@ def _scores(run: Run, others: list[Run]) -> str:
             for c in columns
         )
         body += f"<tr><td>{html.escape(name)}{cells}"
-    return f"<h2>What it learned</h2><div class=card><table><tr><th>{head}{body}</table></div>"
+    said = answer_without_labels(measured["trained"], measured["untrained"])
+    answer = f"<p>{html.escape(said)}</p>" if said else ""
+    return f"<h2>What it learned</h2><div class=card><table><tr><th>{head}{body}</table></div>{answer}"
 
 
 def _further(run: Run, others: list[Run]) -> str:

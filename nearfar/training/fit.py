@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.connectors import callback_connector
@@ -135,13 +136,15 @@ def fit(
     checkpoint: Path | None = None,
     progress: bool = True,
     callbacks: list[L.Callback] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> Method:
     """Train ``method`` on ``data``; returns it, trained, on the CPU in evaluation mode.
 
     Without ``run`` nothing is written. With ``checkpoint`` the run continues from there, to the bit. Signals that ask
     the process to stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`. What a run
     changes for the whole process (torch's random state, warnings, handlers of signals, levels of loggers) is as before
-    when it ends, and callbacks that other packages register with Lightning take no part.
+    when it ends, and callbacks that other packages register with Lightning take no part. ``loggers`` of Lightning get
+    the loss, its terms and what the monitor measures, every ``log_every`` steps.
 
     Raises:
         NonFiniteError: a loss, gradient or weight is NaN or infinite.
@@ -183,6 +186,7 @@ def fit(
                 [MemoryWatch(), *(callbacks or []), *kept],
                 run,
                 changing=bool(method.phases),
+                loggers=loggers,
             )
         if checkpoint is None:
             method.begin(data)
@@ -292,7 +296,14 @@ def first_process() -> bool:
 
 
 def _trainer(
-    training: Training, total: int, world: int, callbacks: list[L.Callback], run: Run | None, *, changing: bool
+    training: Training,
+    total: int,
+    world: int,
+    callbacks: list[L.Callback],
+    run: Run | None,
+    *,
+    changing: bool,
+    loggers: Sequence[Logger],
 ) -> L.Trainer:
     """``changing``: not every parameter has a part in every step, which the exchange of gradients must know."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
@@ -308,7 +319,8 @@ def _trainer(
         strategy=DDPStrategy(find_unused_parameters=changing) if world > 1 else "auto",
         accumulate_grad_batches=training.accumulate,
         callbacks=callbacks,
-        logger=False,
+        logger=[*loggers] or False,
+        log_every_n_steps=training.log_every,
         plugins=[SafeCheckpointIO(), processes],
         use_distributed_sampler=False,
         enable_checkpointing=False,

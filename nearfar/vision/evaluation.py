@@ -1,6 +1,21 @@
 """What is measured on images: probes on every held-out set, and the geometry of the representation."""
 
-from nearfar.training.probing import probe_held_out as evaluate
-from nearfar.training.probing import split
+from __future__ import annotations
+
+from nearfar.sources.data import Data
+from nearfar.sources.labels import known
+from nearfar.system import Scores
+from nearfar.training import Method
+from nearfar.training.probing import probe_held_out, split
+from nearfar.vision.unlabelled import without_labels
 
 __all__ = ["evaluate", "split"]
+
+
+def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
+    """As :func:`nearfar.training.probing.probe_held_out`; where no label is known, what
+    :func:`nearfar.vision.unlabelled.without_labels` measures besides."""
+    scores = probe_held_out(method, data, seed=seed)
+    if data.labels is not None and known(data.labels).any():
+        return scores
+    return scores.add(without_labels(method, data, seed=seed))

@@ -23,16 +23,23 @@ def pictures(method: Method, data: Data) -> list[tuple[str, np.ndarray]]:
     two = "Images and the two random views the method was asked to call alike"
     found = [(two if len(views) == 2 else "Images, and what the method was shown of them", grid(columns))]
     held_out = next(reversed([*data.splits().values()]), None)
-    if held_out is not None:
-        bank, queries = data.sample(2048), held_out.sample(COUNT, seed=1)
+    if held_out is not None or len(data) > COUNT + NEIGHBOURS:
+        bank, queries = _apart(data) if held_out is None else (data.sample(2048), held_out.sample(COUNT, seed=1))
         similar = embed(method, queries).normalized().array @ embed(method, bank).normalized().array.T
         nearest = np.argsort(-similar, axis=1)[:, :NEIGHBOURS]
         rows = [queries.batch(np.arange(len(queries))).images]
         for rank in range(NEIGHBOURS):
             images = bank.batch(nearest[:, rank]).images
             rows.append(images[:, 0] if images.ndim == 5 else images)
-        found.append((f"Left: {held_out.name}. Right of it: the nearest training images", grid(rows)))
+        left = "pictures of the collection" if held_out is None else held_out.name
+        found.append((f"Left: {left}. Right of it: the nearest training images", grid(rows)))
     return found
+
+
+def _apart(data: Data) -> tuple[Data, Data]:
+    """Up to 2048 drawn examples, and a few others."""
+    order = np.random.default_rng(1).permutation(len(data))
+    return data.subset(order[COUNT : COUNT + 2048]), data.subset(order[:COUNT])
 
 
 def grid(columns: list[torch.Tensor], gap: int = 2) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from nearfar.sources.skipped import Skipped
 from nearfar.system import Entry
 from nearfar.training import Data, Method, Run, RunError, Training
 from nearfar.training.fit import first_process, fit, settled
+from nearfar.training.loggers import logger_named
 from nearfar.training.reconfigured import Reconfigured
 from nearfar.workflow.starting import begin_with
 from nearfar.workflow.systems import build_method, load_data, trainable
@@ -42,6 +43,7 @@ def train(
     data_options: Mapping[str, Any] | None = None,
     collection: Any = None,
     start: Path | str | None = None,
+    loggers: Sequence[str] = (),
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> tuple[Method, Run | None]:
@@ -58,10 +60,12 @@ def train(
         collection: what ``data`` and its options give, where it was loaded already.
         start: a finished run or a ``.safetensors`` file whose weights it begins with; see
             :func:`nearfar.workflow.starting.begin_with`.
+        loggers: names of loggers that see the run besides; see :data:`nearfar.training.loggers.BY_NAME`.
         say: is given a few lines of what was found in the data, before training; a run's ``data.txt`` has them too.
     """
     system = trainable(slug)
     training = training or Training()
+    seen_by = [logger_named(name, Path(out or ".")) for name in loggers]
     options = dict(data_options or {})
     data = system.data if data is None else data
     collection = load_data(system.field, data, **options) if collection is None else collection
@@ -80,7 +84,7 @@ def train(
             config["start"] = str(Path(start).resolve())
         run = Run.create(out, config) if first_process() else Run(out)
         keep_what_was_found(run, collection, system, config["data"])
-    _fit_and_let_go(method, collection, training, run, progress=progress)
+    _fit_and_let_go(method, collection, training, run, progress=progress, loggers=seen_by)
     return method, run
 
 
@@ -228,6 +232,7 @@ def resume_run(
     progress: bool = True,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     accept_changes: bool = False,
+    loggers: Sequence[str] = (),
 ) -> tuple[Method, Run]:
     """Continue an interrupted run from its newest whole checkpoint; it ends as if never interrupted.
 
@@ -236,6 +241,7 @@ def resume_run(
             ``training``, ``data``).
         accept_changes: go on although the settings are not those that the checkpoint was trained with. What changed
             is then listed in ``config.yaml``.
+        loggers: as for :func:`train`; they see what is still to come.
 
     Raises:
         RunError: the folder is no run, is complete or in use, or its settings changed and that was not accepted.
@@ -257,6 +263,7 @@ def resume_run(
     changed = _changed(run, checkpoint, config, accept_changes)
     _compare_environment(run, before)
     system, method, training, described = run_parts(run, config)
+    seen_by = [logger_named(name, run.path) for name in loggers]
     collection = run_data(system, described)
     other = check_unchanged(run, collection, accept_changes)
     if other:
@@ -269,7 +276,8 @@ def resume_run(
     keep_what_was_found(run, collection, system, described)
     try:
         extra = [Reconfigured()] if changed else []
-        _fit_and_let_go(method, collection, training, run, checkpoint=checkpoint, progress=progress, callbacks=extra)
+        options = {"checkpoint": checkpoint, "progress": progress, "callbacks": extra, "loggers": seen_by}
+        _fit_and_let_go(method, collection, training, run, **options)
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise

@@ -141,6 +141,9 @@ def test_a_comparison_keeps_its_runs_and_goes_on(tmp_path: Path, capsys) -> None
         (["train", "simclr", "--steps", "many"], "steps"),
         (["train", "simclr", "--steps", "0"], "steps must be at least 1, got 0"),
         (["train", "simclr", "--no-such-flag", "1"], "no_such_flag"),
+        (["train", "simclr", "--temprature", "1"], "there is no setting --temprature; did you mean --temperature?"),
+        (["train", "simclr", "--optimisation.lr=1"], "did you mean --optimization.lr"),
+        (["train", "simclr", "--steps", "1", "--logger", "paper"], "there is no logger 'paper'; there are csv,"),
         (["train", "simclr", "--encoder", "resnet19", "--steps", "1"], "unknown encoder 'resnet19'"),
         (["train", "simclr", "--data", "no/such/place"], "no file or folder no/such/place"),
         (["train", "relic", "--kl-mode", "half", "--steps", "1"], "kl_mode"),
@@ -160,6 +163,20 @@ def test_wrong_input_gets_one_sentence_and_exit_code_2(words, expected, capsys, 
     assert expected in captured.err
     assert "Traceback" not in captured.err
     assert captured.err.strip().count("\n") == 0, captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["list", "--jsn"], "there is no setting --jsn; did you mean --json?"),
+        (["doctor", "now"], "nothing is known of 'now' here; --help shows what is"),
+    ],
+)
+def test_a_misspelt_word_of_a_command_is_told_after_its_usage(words, expected, capsys) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert said.startswith("usage: nearfar")
 
 
 def test_piped_output_is_plain(tmp_path: Path) -> None:
