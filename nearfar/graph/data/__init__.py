@@ -10,8 +10,10 @@ from nearfar.graph.data.bisnd import BiSND
 from nearfar.graph.data.graph_set import GraphSet, from_archive, from_tu, motif_graphs
 from nearfar.graph.data.kinds import LinkedKinds, OneGraph, WholeGraphs
 from nearfar.graph.data.linked import LinkedGraph, from_acm, library
+from nearfar.graph.data.molecules import MoleculeBatch, MoleculeSet, from_folder, from_table, generated_molecules
 from nearfar.graph.data.node_graph import NodeGraph
 from nearfar.sources.archives import read_npz
+from nearfar.sources.tables import TABLES
 from nearfar.training import Data
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "GraphSet",
     "LinkedGraph",
     "LinkedKinds",
+    "MoleculeBatch",
+    "MoleculeSet",
     "NodeGraph",
     "OneGraph",
     "WholeGraphs",
@@ -33,10 +37,11 @@ EMBEDDED = {
     "citation": "a generated citation-like graph with noisy word features and seven topics",
     "motifs": "generated graphs of four classes, told by the motifs that hang on random trees",
     "library": "a generated library of papers that are linked by authors and subjects",
+    "molecules": "generated molecules among made-up cells, genes and expression that follow what they are",
 }
 
 
-def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: int = 0) -> Data:
+def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: int = 0, label: str = "") -> Data:
     """A graph from wherever it is.
 
     Args:
@@ -45,13 +50,17 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: i
             ``y`` (N,). Many graphs: an archive with ``node_off``, ``edge_off``, ``edges`` and perhaps ``node_tag``
             and ``y``, or a folder in the form of the TU collection. A folder with ``features.csv``, ``labels.csv``
             and ``edges.csv`` in the form of BiSND. Papers with authors and subjects: an archive in the form of
-            HeCo's. Or an embedded name, ``citation`` when nothing is given.
+            HeCo's. Molecules: a table (``.csv``, ``.tsv``, ``.parquet`` and kin) with a column ``smiles``, or a folder
+            with ``molecules.csv`` and ``context.npz``, features ``<kind>`` and ``<kind>_links`` (3, E) of each kind of
+            node around them: places of molecules, nodes of the kind, weights. Or an embedded name, ``citation`` when
+            nothing is given.
         nodes: size of the generated citation graph, of the generated library in papers, and of the generated set in
-            graphs (there at most 240).
+            graphs (there at most 240) and of molecules (at most 300).
         sampled: how many nodes of a graph a training step sees, a random part drawn by walks; 0 for all. Graphs whose
             nodes are too many for a contrast among all of them train in this way; embedding sees the whole graph.
+        label: column of a table of molecules that labels them; the first column of numbers when not given.
     """
-    found = _found(data, nodes)
+    found = _found(data, nodes, label)
     if sampled:
         if not isinstance(found, NodeGraph):
             raise ValueError(f"sampled is for one large graph, and {found.name} holds many; leave it out")
@@ -59,13 +68,15 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: i
     return found
 
 
-def _found(data: str | Path | Data | None, nodes: int) -> Data:
+def _found(data: str | Path | Data | None, nodes: int, label: str) -> Data:
     if isinstance(data, Data):
         return data
     if str(data) == "motifs":
         return motif_graphs(min(nodes, 240))
     if str(data) == "library":
         return library(min(nodes, 500))
+    if str(data) == "molecules":
+        return generated_molecules(min(nodes, 300))
     if data is None or str(data) in EMBEDDED:
         from nearfar.graph.data.citation import citation_graph
 
@@ -74,14 +85,20 @@ def _found(data: str | Path | Data | None, nodes: int) -> Data:
     path = Path(data)
     if (path / "features.csv").is_file():
         return BiSND(path)
+    if (path / "molecules.csv").is_file() and (path / "context.npz").is_file():
+        return from_folder(path, label=label)
     if path.is_dir():
         return from_tu(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no file {path}, and no embedded graph of that name; embedded are {', '.join(EMBEDDED)}"
         )
+    if path.suffix != ".npz" and path.name.removesuffix(".gz").endswith(TABLES):
+        return from_table(path, label=label)
     if path.suffix != ".npz":
-        raise ValueError(f"{path} is no graph this reads; accepted is .npz with x, edge_index and perhaps y")
+        raise ValueError(
+            f"{path} is no graph this reads; accepted is .npz with x, edge_index and perhaps y, or a table with smiles"
+        )
     arrays = read_npz(path)
     try:
         if {"node_off", "edge_off", "edges"} <= set(arrays):

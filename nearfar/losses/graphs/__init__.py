@@ -1,4 +1,4 @@
-"""Graphs: whole ones among others, nodes among neighbours and clusters.
+"""Graphs: whole ones among others, nodes among neighbours and clusters, what walks meet.
 
 =============================  ==================================================================
 whole graphs                   :func:`graph_contrast`
@@ -6,6 +6,7 @@ nodes and their neighbours     :func:`neighbour_contrast`
 views and their original       :func:`information_hinge`
 weighted pairs                 :func:`weighted_contrast`, with :func:`together_weights`
 centres of clusters            :func:`cluster_contrast`, with :func:`concentration`
+what walks meet                :func:`walk_alignment`, held near a Gaussian by :func:`gaussian_bottleneck`
 soft clusters                  :func:`cluster_divergence` of :func:`student_assignments` from :func:`sharpened` ones
 =============================  ==================================================================
 """
@@ -13,6 +14,7 @@ soft clusters                  :func:`cluster_divergence` of :func:`student_assi
 from nearfar.losses.graphs.clusters import cluster_divergence, sharpened, student_assignments
 from nearfar.losses.graphs.information import information_hinge
 from nearfar.losses.graphs.neighbours import neighbour_contrast
+from nearfar.losses.graphs.walks import gaussian_bottleneck, walk_alignment
 from nearfar.losses.graphs.weighted import cluster_contrast, concentration, together_weights, weighted_contrast
 from nearfar.losses.graphs.whole import graph_contrast
 
@@ -20,11 +22,13 @@ __all__ = [
     "cluster_contrast",
     "cluster_divergence",
     "concentration",
+    "gaussian_bottleneck",
     "graph_contrast",
     "information_hinge",
     "neighbour_contrast",
     "sharpened",
     "student_assignments",
     "together_weights",
+    "walk_alignment",
     "weighted_contrast",
 ]
