@@ -104,7 +104,7 @@ def test_it_learns_to_tell_voices_apart_that_it_never_heard() -> None:
     data = voices(32, utterances=3, held_out=16, held_out_utterances=4, phones=8)
     method = build("am-speaker", data, 0, augment=False, seconds=0.5)
     before = evaluate(method.eval(), data)
-    train("am-speaker", method, data, 0, steps=25, batch_size=32)
+    train("am-speaker", method.train(), data, 0, steps=25, batch_size=32)
     after = evaluate(method, data)
     assert after["eer"] < before["eer"] - 0.06
     assert after["effective_rank"] > 3

@@ -40,7 +40,35 @@ def margin_case(name: str, **options: object) -> Case:
     return Case(f"margin_nt_xent{name}", loss, partial(margin_nt_xent, **wanted), 2)  # type: ignore[arg-type]
 
 
+def clsr(a: Tensor, b: Tensor, temperature: float, adaptivity: float, intra_weight: float, groups: Tensor) -> Tensor:
+    """Pair by pair."""
+    n = len(a)
+    other = [[j for j in range(n) if groups[j] != groups[i]] for i in range(n)]
+    inter, intra = [], []
+    for i in range(n):
+        pair = cosine(a[i], b[i]) / temperature
+        like = {j: ((cosine(a[i], a[j]) + cosine(b[i], b[j])) / 2).item() for j in other[i]}
+        mean = sum(like.values()) / len(like)
+        tau = {j: temperature * (1 + adaptivity * (s - mean)) for j, s in like.items()}
+        for x, y in ((a, b), (b, a)):
+            across = torch.stack([pair, *(cosine(x[i], y[j]) / tau[j] for j in other[i])])
+            within = torch.stack([pair, *(cosine(x[i], x[j]) / temperature for j in other[i])])
+            inter.append(-torch.log_softmax(across, 0)[0])
+            intra.append(-torch.log_softmax(within, 0)[0])
+    return torch.stack(inter).mean() + intra_weight * torch.stack(intra).mean()
+
+
+def clsr_case(name: str, groups: Tensor | None = None, **options: float) -> Case:
+    wanted = {"temperature": 0.3, "adaptivity": 0.4, "intra_weight": 0.6, **options}
+    given = torch.arange(13) if groups is None else groups
+    loss, slow = partial(losses.clsr, groups=groups, **wanted), partial(clsr, groups=given, **wanted)
+    return Case(f"clsr{name}", loss, slow, 2)
+
+
 CASES = (
+    clsr_case(""),
+    clsr_case(" groups", torch.arange(13) % 5),
+    clsr_case(" plain", adaptivity=0.0, intra_weight=0.0),
     margin_case(""),
     margin_case(" aam", kind="aam"),
     margin_case(" aam beyond", kind="aam", margin=2.5),

@@ -10,6 +10,7 @@ a memory of other examples     :func:`memory_contrast`, with :func:`memory_norma
 views of growing strength      :func:`growing_consistency`
 a part of a memory for each    :func:`selective_contrast`
 a temperature for each pair    :func:`amcl`
+two modalities, each inside    :func:`clsr`
 the positive by a margin       :func:`margin_nt_xent`
 labels                         :func:`supcon`
 a weight for every pair        :func:`weighted_supcon`
@@ -19,6 +20,7 @@ pairs, no softmax              :func:`sigmoid_pair_loss`
 
 from nearfar.losses.contrast.adaptive import amcl
 from nearfar.losses.contrast.attraction import cacr
+from nearfar.losses.contrast.crossmodal import clsr
 from nearfar.losses.contrast.growing import growing_consistency
 from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_info_nce
 from nearfar.losses.contrast.labels import supcon
@@ -35,6 +37,7 @@ from nearfar.losses.contrast.weighted import weighted_supcon
 __all__ = [
     "amcl",
     "cacr",
+    "clsr",
     "grace",
     "growing_consistency",
     "info_nce",
