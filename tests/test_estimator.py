@@ -72,3 +72,68 @@ def test_an_encoder_of_ones_own_cannot_be_described_in_a_file(tmp_path: Path) ->
     method = SimCLR(body, projection_hidden=8, projection_dim=4)
     with pytest.raises(TypeError, match="cannot be written to a configuration file"):
         method.save_pretrained(tmp_path / "model")
+
+
+def test_settings_of_the_method_are_parameters(images) -> None:
+    small = {**TINY, "alpha": 0.5}
+    step = nearfar.Representation("relic", steps=1, batch_size=16, **small)
+    assert step.get_params()["alpha"] == 0.5
+    again = clone(step).set_params(alpha=2.0, steps=2)
+    assert (again.get_params()["alpha"], again.steps, step.get_params()["alpha"]) == (2.0, 2, 0.5)
+    assert again.fit(images[0][:40]).method_.alpha == 2.0
+    with pytest.raises(ValueError, match="relic has no setting 'alpa'; did you mean alpha"):
+        nearfar.fit("relic", images[0], alpa=1.0)
+
+
+def test_outputs_have_names_and_tags_say_what_goes_in(images) -> None:
+    pd = pytest.importorskip("pandas", reason="tables out of set_output need pandas")
+    step = nearfar.Representation("relic", steps=1, batch_size=16, **TINY).set_output(transform="pandas")
+    table = step.fit(images[0][:40]).transform(images[0][:5])
+    assert isinstance(table, pd.DataFrame)
+    assert table.columns.tolist() == [f"representation{i}" for i in range(step.n_features_out_)]
+    from sklearn.utils.estimator_checks import check_estimator
+
+    tags = step.__sklearn_tags__()
+    assert not tags.input_tags.two_d_array
+    with pytest.warns(Warning, match="Can't test estimator Representation|Explicit SKIP"):
+        check_estimator(step)
+
+
+def test_a_saved_one_and_a_run_are_loaded(images, tmp_path: Path) -> None:
+    found = nearfar.fit("relic", images[0][:40], steps=1, batch_size=16, **TINY)
+    found.save(tmp_path / "model")
+    from nearfar import workflow
+    from nearfar.training import Training, embed
+    from nearfar.vision.data import load
+
+    trained, _ = workflow.train(
+        "relic", data=images[0][:40], out=tmp_path / "run", arguments=TINY,
+        training=Training(steps=1, batch_size=16), progress=False,
+    )  # fmt: skip
+    again, run = (nearfar.Representation.load(tmp_path / name) for name in ("model", "run"))
+    assert np.array_equal(again.transform(images[0][:5]), found.transform(images[0][:5]))
+    assert np.array_equal(run.transform(images[0]), embed(trained, load(images[0])).array)
+    assert again.method == "relic"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="neither a run"):
+        nearfar.Representation.load(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        nearfar.Representation.load(tmp_path / "nowhere")
+
+
+def test_pictures_come_in_any_shape_that_people_have(images) -> None:
+    from PIL import Image
+
+    found = nearfar.fit("relic", images[0][:20], steps=1, batch_size=10, data_options={"size": 16}, **TINY)
+    expected = found.transform(images[0][:4])
+    kinds = {
+        "list of arrays": [*images[0][:4]],
+        "PIL": [Image.fromarray(x) for x in images[0][:4]],
+        "tensor": torch.as_tensor(images[0][:4].transpose(0, 3, 1, 2).copy()),
+        "data set": torch.utils.data.TensorDataset(
+            torch.as_tensor(images[0][:4].transpose(0, 3, 1, 2).copy()), torch.zeros(4, dtype=torch.long)
+        ),
+        "with labels": (images[0][:4], np.arange(4)),
+    }
+    for kind, pictures in kinds.items():
+        assert np.allclose(found.transform(pictures), expected, atol=1e-5), kind
