@@ -22,4 +22,17 @@ def branching(logits: Tensor) -> Tensor:
     return torch.stack(found).mean()
 
 
-CASES = (Case("branching", lambda x: losses.branching(x, SCORES.to(x), OF), branching, shapes=((9,),)),)
+def free_energy(states: Tensor, goals: Tensor, others: Tensor) -> Tensor:
+    """Row by row: how likely the goal's code is among all, by scores that are divided by the width."""
+    found = []
+    for state, goal in zip(states, goals, strict=True):
+        mine = (state @ goal / len(state)).exp()
+        among = torch.stack([mine, *((state @ other / len(state)).exp() for other in others)])
+        found.append(-(mine / among.mean()).log())
+    return torch.stack(found)
+
+
+CASES = (
+    Case("branching", lambda x: losses.branching(x, SCORES.to(x), OF), branching, shapes=((9,),)),
+    Case("contrastive_free_energy", losses.contrastive_free_energy, free_energy, shapes=((4, 5), (4, 5), (7, 5))),
+)

@@ -8,6 +8,7 @@ what the actor climbs                       :func:`reaching`, :func:`picking`, :
 later in a trajectory against elsewhere     :func:`belief_nce`
 what a memory does not tell                 :func:`curiosity`
 which candidate a solver branches on         :func:`branching`
+imagined states and a preferred picture      :func:`contrastive_free_energy`
 denoised states and their returns           :func:`return_contrast`
 states of one skill                         :func:`becl`, :func:`becl_alone`
 consecutive frames, predicted futures       :func:`st_dim`, :func:`latent_info_nce`, :func:`latent_hinge`
@@ -21,6 +22,7 @@ from nearfar.losses.control.bilinear import bilinear_info_nce
 from nearfar.losses.control.branching import branching
 from nearfar.losses.control.curiosity import curiosity
 from nearfar.losses.control.difference import picking, td_info_nce
+from nearfar.losses.control.free_energy import contrastive_free_energy
 from nearfar.losses.control.futures import c_learning, pairwise_nce, penalized_info_nce
 from nearfar.losses.control.latent import latent_hinge, latent_info_nce
 from nearfar.losses.control.reaching import cloning, example_value, reaching
@@ -37,6 +39,7 @@ __all__ = [
     "branching",
     "c_learning",
     "cloning",
+    "contrastive_free_energy",
     "curiosity",
     "entropy_price",
     "example_value",
