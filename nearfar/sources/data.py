@@ -200,6 +200,33 @@ class StepSampler(Sampler[np.ndarray]):
             yield order[first : first + local]
 
 
+class EpochSampler(Sampler[np.ndarray]):
+    """The steps of one epoch of a sampler of steps; a Trainer says which by ``set_epoch``."""
+
+    def __init__(self, steps: StepSampler) -> None:
+        self.steps, self.epoch = steps, 0
+        self.batch_size = steps.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps.steps_per_epoch
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.steps.start = self.epoch * len(self)
+        self.steps.total_steps = self.steps.start + len(self)
+        return iter(self.steps)
+
+
+def epoch_loader(data: Data, steps: StepSampler, *, workers: int = 0, pin_memory: bool = False) -> DataLoader[Any]:
+    """Batches of one epoch after another, for a Trainer of someone's own."""
+    return DataLoader(
+        _Batches(data), sampler=EpochSampler(steps), batch_size=None, num_workers=workers, pin_memory=pin_memory
+    )
+
+
 class _Batches(Dataset[Any]):
     def __init__(self, data: Data) -> None:
         self.data = data

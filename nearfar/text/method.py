@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from nearfar.encoders import text_encoder
@@ -61,6 +62,15 @@ class TextMethod(Method):
     def features(self) -> int:
         """Width of the representation."""
         return int(self.encoder.out_features)  # type: ignore[arg-type]
+
+    def ordinary(self, batch: Any) -> tuple[Any, Any]:
+        """Sentences, alone or with labels that are left aside: what a loader makes of a list of texts."""
+        texts = batch
+        if isinstance(batch, list | tuple) and len(batch) == 2 and not isinstance(batch[0], str):
+            texts = batch[0]
+        if isinstance(texts, list | tuple) and texts and all(isinstance(text, str) for text in texts):
+            return TextBatch([*texts], torch.arange(len(texts))), None
+        return super().ordinary(batch)
 
     def encode(self, batch: Any) -> Tensor:
         return self.encoder(batch.sentences if isinstance(batch, TextBatch) else batch)

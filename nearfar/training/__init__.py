@@ -11,6 +11,7 @@ from nearfar.sources.data import Data, StepLoader, StepSampler, Subset
 from nearfar.sources.interaction import Interaction
 from nearfar.sources.tasks import Tasks
 from nearfar.training.checkpoint import Checkpointing
+from nearfar.training.data_module import DataModule
 from nearfar.training.embed import embed
 from nearfar.training.fit import Training, fit
 from nearfar.training.memory import OutOfMemory
@@ -25,6 +26,7 @@ __all__ = [
     "Checkpointing",
     "CollapseWarning",
     "Data",
+    "DataModule",
     "Interaction",
     "Method",
     "Monitor",

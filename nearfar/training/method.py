@@ -111,6 +111,17 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         """Called before the first step of each pass over ``data``. Keep what it computes in buffers: a run resumed in
         the middle of an epoch does not call it again."""
 
+    def ordinary(self, batch: Any) -> tuple[Any, Any]:
+        """What a batch of another kind is, from a loader of one's own in a Trainer of one's own.
+
+        Returns:
+            The batch as this method takes it, and ``None``; or the batch and the views that were made outside.
+
+        Raises:
+            TypeError: it is nothing that this method can learn from. Fields say what else they take.
+        """
+        raise TypeError(refused(self, batch))
+
     def begin_phase(self, phase: str, data: Any) -> None:
         """Called before the first step of each of :attr:`phases`, under the same rule as :meth:`begin_epoch`."""
 
@@ -198,8 +209,9 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
             model.require_backward_grad_sync = False  # every update averages its own gradients
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        given = None
         if self.takes is not None and not isinstance(batch, self.takes):
-            raise TypeError(refused(self, batch))
+            batch, given = self.ordinary(batch)
         self.seed_step(self.current_epoch, batch_idx)
         self.guard.begin(self, batch)
         self._of_batch = {}
@@ -207,7 +219,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         with sharing_draws(self.share), dropout:
             # Views are made of pixels and words, which mixed precision is not meant for.
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                views = self.views(batch)
+                views = self.views(batch) if given is None else given
             if not self.automatic_optimization:
                 self._make_updates(views, batch_idx)
                 return None

@@ -10,7 +10,7 @@ import torch
 
 from nearfar.runs.configure import construct
 from nearfar.runs.hub import plain
-from nearfar.sources.data import StepSampler
+from nearfar.sources.data import EpochSampler, StepSampler
 
 
 class OwnCheckpoints:
@@ -73,7 +73,7 @@ def examples_per_step(trainer: L.Trainer) -> int:
     trainer.fit_loop.setup_data()
     loader = trainer.train_dataloader
     sampler = getattr(loader, "sampler", None)
-    if isinstance(sampler, StepSampler):
+    if isinstance(sampler, StepSampler | EpochSampler):
         batch = sampler.batch_size
     else:
         own = getattr(loader, "batch_size", None) or getattr(getattr(loader, "batch_sampler", None), "batch_size", None)

@@ -67,6 +67,23 @@ class ImageMethod(Method):
             for recipe, images in zip(self.recipes, pictures, strict=True)
         )
 
+    def ordinary(self, batch: Any) -> tuple[Any, Any]:
+        """Pictures, pictures with labels, or views by transforms of one's own; see
+        :func:`nearfar.vision.ordinary.own_batch`. Views of one's own are for methods that only compare random crops."""
+        from nearfar.vision.ordinary import own_batch
+
+        found = own_batch(batch, len(self.recipes))
+        if found is None:
+            return super().ordinary(batch)
+        if isinstance(found, ImageBatch):
+            return found, None
+        if type(self).views is not ImageMethod.views:
+            raise TypeError(
+                f"{type(self).__name__} makes its own kind of views, which transforms cannot replace; give it the "
+                "pictures themselves, as (N, 3, H, W) uint8 or floats in [0, 1]"
+            )
+        return batch, found
+
     def encode(self, batch: Any) -> Tensor:
         images = batch.images if isinstance(batch, ImageBatch) else batch
         return self.encoder(images[:, 0] if images.ndim == 5 else images)
