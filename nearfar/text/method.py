@@ -20,7 +20,8 @@ class TextBatch(NamedTuple):
     ``rows`` (N,) int64 gives their positions in the collection. Where a sentence has several hard negatives, the
     others are in ``more_negatives``, lists of N. Pairs that people judged are ``sentences`` and ``seconds`` with
     ``scores`` (N,) float32. What dialogs are annotated with are ``frames`` (see :mod:`nearfar.text.frames`).
-    ``rewrites`` are N lists, each the sentence said again and again, farther from it every time.
+    ``rewrites`` are N lists, each the sentence said again and again, farther from it every time. ``names`` are N labels
+    as texts, empty where a sentence has none.
     """
 
     sentences: list[str]
@@ -32,6 +33,7 @@ class TextBatch(NamedTuple):
     scores: Tensor | None = None
     frames: Sequence[Frame | None] | None = None
     rewrites: list[list[str]] | None = None
+    names: list[str] | None = None
 
 
 class TextMethod(Method):

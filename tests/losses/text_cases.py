@@ -24,11 +24,45 @@ def slow_list_mle(scores: Tensor) -> Tensor:
     return torch.stack(total).mean()
 
 
+RIGHT = draw(5, 7, seed=6) > 0.8
+WRONG = (draw(5, 7, seed=7) > -0.3) & ~RIGHT
+RIGHT[2], WRONG[3] = False, False
+EXPECTED = draw(7, seed=8)
+
+
+def slow_binary_nce(scores: Tensor) -> Tensor:
+    rows = []
+    for s, right, wrong in zip(scores, RIGHT, WRONG, strict=True):
+        terms = [-torch.sigmoid(x).log() for x in s[right]] + [-(1 - torch.sigmoid(x)).log() for x in s[wrong]]
+        rows += [sum(terms) / len(terms)] if terms else []
+    return torch.stack(rows).mean()
+
+
+def slow_ranking_nce(scores: Tensor) -> Tensor:
+    rows = []
+    for s, right, wrong in zip(scores / 0.5 - EXPECTED, RIGHT, WRONG, strict=True):
+        terms = [-(x.exp() / (x.exp() + s[wrong].exp().sum())).log() for x in s[right]]
+        rows += [sum(terms) / len(terms)] if terms else []
+    return torch.stack(rows).mean()
+
+
 CASES = [
+    Case(
+        "binary_nce of several labels",
+        lambda scores: losses.binary_nce(scores, RIGHT, WRONG),
+        slow_binary_nce,
+        shapes=((5, 7),),
+    ),
+    Case(
+        "ranking_nce with a correction",
+        lambda scores: losses.ranking_nce(scores, RIGHT, WRONG, temperature=0.5, log_expected=EXPECTED),
+        slow_ranking_nce,
+        shapes=((5, 7),),
+    ),
     Case(
         "list_mle of some, with ties",
         lambda scores: losses.list_mle(scores, TARGETS, VALID, order=ORDER),
         slow_list_mle,
         shapes=((4, 6),),
-    )
+    ),
 ]

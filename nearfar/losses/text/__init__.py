@@ -8,6 +8,7 @@ nearer than all of a batch     :func:`energy_hinge`
 a list's right passages        :func:`circle_loss`
 candidates in an order         :func:`ranked_margin`, and the likelihood of a whole order, :func:`list_mle`
 attention of two views         :func:`attention_mutual_information`
+texts and texts of labels      :func:`binary_nce`, each by itself, and :func:`ranking_nce`, among others
 =============================  ==================================================================
 
 Ranking among the sentences of a batch is :func:`nearfar.losses.info_nce`.
@@ -17,12 +18,14 @@ from nearfar.losses.text.attention import attention_mutual_information
 from nearfar.losses.text.energy import energy_hinge
 from nearfar.losses.text.lists import circle_loss
 from nearfar.losses.text.margins import online_pair_margin, pair_margin, triplet_margin
+from nearfar.losses.text.named import binary_nce, ranking_nce
 from nearfar.losses.text.ordered import list_mle
 from nearfar.losses.text.ranked import ranked_margin
 from nearfar.losses.text.scored import cosent, cosine_regression
 
 __all__ = [
     "attention_mutual_information",
+    "binary_nce",
     "circle_loss",
     "cosent",
     "cosine_regression",
@@ -31,5 +34,6 @@ __all__ = [
     "online_pair_margin",
     "pair_margin",
     "ranked_margin",
+    "ranking_nce",
     "triplet_margin",
 ]

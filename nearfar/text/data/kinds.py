@@ -37,6 +37,11 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.arguments",
         ("arg1", "arg2", "label_1"),
     ),
+    "named": Kind(
+        "sentences of the grammar, one of forty with words for what it is about",
+        "nearfar.text.data.named",
+        ("sentence", "label_text"),
+    ),
     "documents": Kind(
         "documents of facts about invented people and places, whose names are marked",
         "nearfar.text.data.documents",
