@@ -1,4 +1,4 @@
-"""Losses of restored and styled pictures and of the places of one picture."""
+"""Losses of restored and styled pictures, of the places of one picture, and of a pen."""
 
 from __future__ import annotations
 
@@ -54,6 +54,31 @@ def patch_nce(q: Tensor, k: Tensor, own: float | None) -> Tensor:
 CENTRES = torch.tensor([6, 8, 12])
 
 
+def switched(steps: Tensor) -> Tensor:
+    """Steps of a pen whose last two numbers are 0 or 1."""
+    return torch.cat([steps[..., :2], (steps[..., 2:] > 0).to(steps)], -1)
+
+
+def ink_likelihood(parameters: Tensor, steps: Tensor) -> Tensor:
+    found = []
+    for p, (x, y, *flags) in zip(parameters.flatten(0, 1), switched(steps).flatten(0, 1), strict=True):
+        shares = torch.softmax(p[:2], 0)
+        density = 0.0
+        for k in range(2):
+            dx, dy = torch.exp(p[6 + 2 * k]), torch.exp(p[7 + 2 * k])
+            tilt = 0.95 * torch.tanh(p[10 + k])
+            u, v = (x - p[2 + 2 * k]) / dx, (y - p[3 + 2 * k]) / dy
+            rest = 1 - tilt**2
+            power = -(u**2 + v**2 - 2 * tilt * u * v) / (2 * rest)
+            density = density + shares[k] * torch.exp(power) / (2 * torch.pi * dx * dy * rest.sqrt())
+        lost = -torch.log(density)
+        for logit, flag in zip(p[12:], flags, strict=True):
+            on = torch.sigmoid(logit)
+            lost = lost - torch.log(on if flag else 1 - on)
+        found.append(lost)
+    return sum(found) / len(found)
+
+
 def coherence_contrast(m: Tensor, c: Tensor) -> Tensor:
     around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
     found = []
@@ -88,6 +113,12 @@ CASES = (
         lambda m, c: losses.coherence_contrast(m, c, CENTRES, temperature=0.3),
         coherence_contrast,
         shapes=((2, 4, 4, 5), (2, 4, 4, 5)),
+    ),
+    Case(
+        "ink_likelihood",
+        lambda parameters, steps: losses.ink_likelihood(parameters, switched(steps)),
+        ink_likelihood,
+        shapes=((2, 3, 14), (2, 3, 4)),
     ),
     Case("style_statistics", losses.style_statistics, style_statistics, shapes=((2, 4, 4, 5), (2, 4, 3, 3))),
     *(

@@ -13,6 +13,8 @@ from typing import Any
 
 from nearfar.generation.data import drawn
 from nearfar.generation.data.blank import Blank, BlankBatch
+from nearfar.generation.data.drawn_ink import inks
+from nearfar.generation.data.ink import holds_ink, read_inks
 from nearfar.generation.data.photos import photos
 from nearfar.generation.data.pictures import PictureBatch, Pictures, pictures_of
 from nearfar.generation.data.styles import styled_photos, with_styles
@@ -95,10 +97,17 @@ PICTURES = Kind(
     read=_read_pictures,
 )
 
-KINDS: tuple[Kind, ...] = (PICTURES,)
+INKS = Kind(
+    embedded={"inks": "drawn handwriting of twelve letters by 60 writers, as a pen's path; 20 other writers held out"},
+    make=lambda name, options: inks(options.examples, options.seed),
+    reads=holds_ink,
+    read=lambda path, options: read_inks(path, strict=options.strict, max_bad=options.max_bad),
+)
+
+KINDS: tuple[Kind, ...] = (INKS, PICTURES)
 """Kinds in the order in which they are asked whether a path is theirs."""
 
-EMBEDDED: dict[str, str] = {name: text for kind in KINDS for name, text in kind.embedded.items()}
+EMBEDDED: dict[str, str] = {name: text for kind in reversed(KINDS) for name, text in kind.embedded.items()}
 EMBEDDED["new"] = "nothing: new things are made from noise, as many as --count says"
 
 
@@ -116,7 +125,8 @@ def load(
 
     Args:
         data: a folder of pictures, a table of picture files with captions or labels, whatever else vision reads, an
-            array of pictures, ``new`` for nothing at all, or an embedded name; ``sprites`` when nothing is given.
+            array of pictures, lines of JSON with ``text`` and ``strokes`` (inks), ``new`` for nothing at all, or an
+            embedded name; ``sprites`` when nothing is given.
         size: side in pixels to which pictures are brought; embedded sets have their own, files 96.
         examples: number of examples that drawn sets have for training.
         data_seed: of drawn sets; another gives other examples of the same kind.
