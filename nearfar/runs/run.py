@@ -189,6 +189,11 @@ class Run:
             ) from error
 
 
+def held_here(path: Path) -> bool:
+    """Whether a run of this process holds a folder."""
+    return (os.getpid(), path.resolve()) in _HELD
+
+
 def _left_over(path: Path) -> bool:
     """Whether a file is all that an interrupted start leaves."""
     return path.name == ".lock" or path.name.endswith(".part")
