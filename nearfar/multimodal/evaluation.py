@@ -10,7 +10,7 @@ from nearfar.evaluation import GEOMETRY, effective_rank, knn, paired_retrieval
 from nearfar.multimodal.composed import composed_recall
 from nearfar.multimodal.data.composed import Triplets
 from nearfar.multimodal.data.pairs import CaptionedImages
-from nearfar.multimodal.method import DualEncoder
+from nearfar.multimodal.method import PairEncoder
 from nearfar.sources.labels import known
 from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
@@ -46,7 +46,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
 def zero_shot_classifier(method: Method, classes: Mapping[int, Sequence[str]]) -> np.ndarray:
     """A weight vector per class (C, D): the normalised mean of the normalised embeddings of its sentences."""
     towers = method.encoder
-    assert isinstance(towers, DualEncoder)
+    assert isinstance(towers, PairEncoder)
     weights = []
     with method.frozen():
         for sentences in classes.values():
@@ -66,7 +66,7 @@ def retrieve(method: Method, data: CaptionedImages, count: int = 200) -> dict[st
     """Recall at 1 in both directions over the first ``count`` pairs."""
     few = data.subset(np.arange(min(count, len(data))))
     towers = method.encoder
-    assert isinstance(towers, DualEncoder)
+    assert isinstance(towers, PairEncoder)
     with method.frozen():
         text = towers.embed_text(data.captions[: len(few)]).float().cpu().numpy()
     found = paired_retrieval(embed(method, few).array, text, ks=(1,))

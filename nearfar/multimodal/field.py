@@ -2,6 +2,7 @@
 
 from nearfar.multimodal.data import EMBEDDED, load
 from nearfar.multimodal.evaluation import evaluate
+from nearfar.multimodal.writing import write
 from nearfar.system import Field
 
-FIELD = Field(name="multimodal", load=load, protocol=evaluate, embedded=EMBEDDED)
+FIELD = Field(name="multimodal", load=load, protocol=evaluate, write=write, embedded=EMBEDDED)

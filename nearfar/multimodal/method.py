@@ -24,7 +24,27 @@ class PairBatch(NamedTuple):
     places: Tensor | None = None
 
 
-class DualEncoder(nn.Module):
+class PairEncoder(nn.Module):
+    """What embeds pictures and sentences into one space of ``out_features``."""
+
+    out_features: int
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, out_features), not normalised."""
+        raise NotImplementedError
+
+    def embed_text(self, sentences: Sequence[str]) -> Tensor:
+        """N sentences to (N, out_features), not normalised."""
+        raise NotImplementedError
+
+    def forward(self, batch: Any) -> Tensor:
+        """Images of a batch, or a tensor of them, or a list of sentences."""
+        if isinstance(batch, PairBatch):
+            return self.embed_images(batch.images)
+        return self.embed_images(batch) if isinstance(batch, Tensor) else self.embed_text(batch)
+
+
+class DualEncoder(PairEncoder):
     """An image tower and a text tower, each followed by one linear projection without bias (CLIP).
 
     Args:
@@ -58,9 +78,3 @@ class DualEncoder(nn.Module):
     def embed_text(self, sentences: Sequence[str]) -> Tensor:
         """N sentences to (N, dim), not normalised."""
         return self.text_projection(self.text(sentences))
-
-    def forward(self, batch: Any) -> Tensor:
-        """Images of a batch, or a tensor of them, or a list of sentences."""
-        if isinstance(batch, PairBatch):
-            return self.embed_images(batch.images)
-        return self.embed_images(batch) if isinstance(batch, Tensor) else self.embed_text(batch)

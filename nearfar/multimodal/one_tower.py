@@ -16,7 +16,7 @@ from nearfar.encoders import Transformer, sine_positions
 from nearfar.encoders.tokens import HashTokenizer
 from nearfar.multimodal.tuples import Modalities, Numbers, RowEncoder, TupleBatch
 
-__all__ = ["FineAndCoarse", "OneTower", "Reader", "Spaces"]
+__all__ = ["FineAndCoarse", "OneTower", "Patches", "Reader", "Spaces"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class OneTower(RowEncoder):
     def _tokens(self, position: int) -> nn.Module:
         kind, reader = self.modalities.kinds[position], self.reader
         if kind == "picture":
-            return _Patches(reader)
+            return Patches(reader.width, reader.patch)
         if kind == "sound":
             return _Frames(reader)
         if kind == "text":
@@ -113,7 +113,7 @@ class OneTower(RowEncoder):
         """Which tokens (N, K) of pictures and sounds are read in training, drawn anew for each example."""
         found = {}
         for name, tokens in zip(self.modalities.names, self.tokens, strict=True):
-            if isinstance(tokens, _Patches | _Frames):
+            if isinstance(tokens, Patches | _Frames):
                 total = tokens.count(cells[name])
                 draw = partial(_uniform, total, generator)
                 order = for_examples(draw, len(cells[name])).argsort(1)
@@ -163,13 +163,13 @@ def _uniform(width: int, generator: torch.Generator, count: int) -> Tensor:
     return torch.rand(count, width, generator=generator, device=generator.device)
 
 
-class _Patches(nn.Module):
-    """Pictures (N, 3, H, W) to tokens of their patches, with positions."""
+class Patches(nn.Module):
+    """Pictures (N, 3, H, W), uint8 or in [0, 1], to tokens (N, L, width) of their patches, with positions."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, width: int, patch: int) -> None:
         super().__init__()
-        self.patch = reader.patch
-        self.embed, self.norm = nn.Conv2d(3, reader.width, reader.patch, reader.patch), nn.LayerNorm(reader.width)
+        self.patch = patch
+        self.embed, self.norm = nn.Conv2d(3, width, patch, patch), nn.LayerNorm(width)
 
     def count(self, images: Tensor) -> int:
         """How many patches a picture has."""
@@ -180,7 +180,7 @@ class _Patches(nn.Module):
         if height % self.patch or width % self.patch:
             raise ValueError(
                 f"pictures of {height}x{width} pixels are not whole patches of {self.patch}: give a --size divisible "
-                "by reader.patch, or another reader.patch"
+                "by that, or another size of patches"
             )
         pixels = images / 127.5 - 1 if images.dtype == torch.uint8 else 2 * images - 1
         maps = self.embed(pixels)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from nearfar.multimodal.method import DualEncoder, PairBatch
+from nearfar.multimodal.method import PairBatch, PairEncoder
 from nearfar.training import Method, Optimization
 from nearfar.vision.views import Recipe
 
@@ -14,7 +14,7 @@ __all__ = ["PairMethod"]
 
 
 class PairMethod(Method):
-    """A method on captioned pictures with two towers. A subclass builds ``encoder`` and writes :meth:`loss`.
+    """A method on captioned pictures. A subclass builds ``encoder`` and writes :meth:`loss`.
 
     Args:
         optimization: how the parameters move.
@@ -22,7 +22,7 @@ class PairMethod(Method):
     """
 
     takes: ClassVar[type | None] = PairBatch
-    encoder: DualEncoder
+    encoder: PairEncoder
 
     def __init__(self, optimization: Optimization, crop_scale: float) -> None:
         super().__init__(optimization)

@@ -14,7 +14,7 @@ from nearfar.multimodal.composed import composed
 from nearfar.multimodal.data import EMBEDDED
 from nearfar.multimodal.data import load as load_pairs
 from nearfar.multimodal.evaluation import zero_shot_classifier
-from nearfar.multimodal.method import DualEncoder
+from nearfar.multimodal.method import PairEncoder
 from nearfar.sources.data import Data, in_order
 from nearfar.sources.tables import TABLES, suffix_of
 from nearfar.training import Method
@@ -154,9 +154,9 @@ def _plain(name: str) -> str:
     return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
-def _towers(method: Method) -> DualEncoder:
+def _towers(method: Method) -> PairEncoder:
     towers = getattr(method, "encoder", None)
-    if not isinstance(towers, DualEncoder):
+    if not isinstance(towers, PairEncoder):
         raise TypeError(
             f"{type(method).__name__} has no image tower and text tower; clip, siglip and their like compare pictures "
             "and words"

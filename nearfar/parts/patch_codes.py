@@ -56,6 +56,11 @@ class PatchCodes(nn.Module):
         self.centres.fill_(AWAY)
         self.centres[: len(found)] = torch.from_numpy(found).to(self.centres)
 
+    @property
+    def known(self) -> Tensor:
+        """(count,) bool, whether a code stands for a patch."""
+        return (self.centres != AWAY).any(1)
+
     @torch.no_grad()
     def codes(self, images: Tensor) -> Tensor:
         """Pictures (N, 3, H, W), uint8 or in [0, 1], as codes (N, L), row by row."""

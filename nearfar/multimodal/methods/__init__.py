@@ -2,6 +2,7 @@
 
 from nearfar.multimodal.methods.clip import CLIP
 from nearfar.multimodal.methods.cmc import CMC
+from nearfar.multimodal.methods.cobit import CoBIT
 from nearfar.multimodal.methods.fdt import FDT
 from nearfar.multimodal.methods.flavars import FLAVARS
 from nearfar.multimodal.methods.gradient_harmony import GradientHarmony
@@ -11,4 +12,4 @@ from nearfar.multimodal.methods.spn4cir import SPN4CIR
 from nearfar.multimodal.methods.symile import Symile
 from nearfar.multimodal.methods.zerovl import ZeroVL
 
-__all__ = ["CLIP", "CMC", "FDT", "FLAVARS", "SCOT", "SPN4CIR", "GradientHarmony", "SigLIP", "Symile", "ZeroVL"]
+__all__ = ["CLIP", "CMC", "FDT", "FLAVARS", "SCOT", "SPN4CIR", "CoBIT", "GradientHarmony", "SigLIP", "Symile", "ZeroVL"]

@@ -31,6 +31,8 @@ class CLIP(PairMethod):
         optimization: AdamW with the paper's settings for vision transformers.
     """
 
+    encoder: DualEncoder
+
     def __init__(
         self,
         image_encoder: str | nn.Module = "resnet50",
