@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -15,9 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 from nearfar import workflow
 from nearfar.catalogue import find
 from nearfar.runs.configure import parameters
+from nearfar.runs.hub import CONFIG
+from nearfar.system import Entry
 from nearfar.training import Method, Training, embed
 
-__all__ = ["Representation", "fit"]
+__all__ = ["Representation", "fit", "load"]
 
 
 class Representation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -153,32 +158,49 @@ class Representation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @classmethod
     def load(cls, path: Path | str) -> Representation:
-        """A fitted one, from a folder that :meth:`save` wrote or from a finished run's.
-
-        Raises:
-            FileNotFoundError: there is no such folder. ValueError: it holds neither.
-        """
-        folder = Path(path)
-        if not folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {folder}")
-        if (folder / "config.yaml").is_file():
-            entry, method, run = workflow.load_run(folder)
-            described = run.config["hyperparameters"]
-            options = {name: value for name, value in run.config.get("data", {}).items() if name != "source"}
-        elif (folder / "config.json").is_file():
-            described = json.loads((folder / "config.json").read_text())
-            if not isinstance(described, dict) or not {"method", "hyperparameters"} <= described.keys():
-                raise ValueError(f"{folder}/config.json names no method of nearfar")
-            entry, options = find(described["method"]), {}
-            cls_of: Any = entry.load()
-            method, described = cls_of.from_pretrained(folder), described["hyperparameters"]
-        else:
-            raise ValueError(f"{folder} is neither a run (config.yaml) nor a saved method (config.json)")
+        """A fitted one, from whatever :func:`load` opens."""
+        entry, method, described, options = _opened(path)
         found = cls(entry.slug, arguments=dict(described), data_options=options)
-        found.method_ = method.eval()
+        found.method_ = method
         return found
 
 
 def fit(method: str, data: Any, **settings: Any) -> Representation:
     """``nearfar.fit("relic", images, alpha=0.5)``: a :class:`Representation` trained on ``data``."""
     return Representation(method, **settings).fit(data)
+
+
+def load(path: Path | str) -> Method:
+    """The trained method of a finished run, of a folder that ``save_pretrained`` wrote, or of the Hub (``name/model``),
+    ready for its verbs: ``nearfar.load("runs/relic").encode(batch)``.
+
+    Nothing of a folder is run, whoever wrote it; see ``docs/robustness.md``. For arrays in and arrays out take
+    ``Representation.load``.
+
+    Raises:
+        FileNotFoundError: there is no such folder. ValueError: it holds neither. RunError: the run is not finished.
+    """
+    return _opened(path)[1]
+
+
+def _opened(path: Path | str) -> tuple[Entry, Method, dict[str, Any], dict[str, Any]]:
+    """The system, the method, its hyper-parameters and the options that its data were read with."""
+    folder = Path(path)
+    if (folder / "config.yaml").is_file():
+        entry, method, run = workflow.load_run(folder)
+        options = {name: value for name, value in run.config.get("data", {}).items() if name != "source"}
+        return entry, method, run.config.get("hyperparameters", {}), options
+    if folder.is_dir() and not (folder / CONFIG).is_file():
+        raise ValueError(f"{folder} is neither a run (config.yaml) nor a saved method ({CONFIG})")
+    if not folder.is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path)):
+        raise FileNotFoundError(f"there is no folder {folder}, and that is no name on the Hub (owner/model) either")
+    try:
+        description = folder / CONFIG if folder.is_dir() else Path(hf_hub_download(str(path), CONFIG))
+    except (OSError, HfHubHTTPError) as error:  # not there, or not reachable
+        raise FileNotFoundError(f"there is no folder {path}, and the Hub gives nothing of that name") from error
+    described = json.loads(description.read_text())
+    if not isinstance(described, dict) or not {"method", "hyperparameters"} <= described.keys():
+        raise ValueError(f"{description} names no method of nearfar")
+    entry = find(described["method"])
+    cls: Any = entry.load()
+    return entry, cls.from_pretrained(path).eval(), dict(described["hyperparameters"]), {}

@@ -119,6 +119,16 @@ def test_a_saved_one_and_a_run_are_loaded(images, tmp_path: Path) -> None:
         nearfar.Representation.load(tmp_path / "empty")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         nearfar.Representation.load(tmp_path / "nowhere")
+    batch = torch.as_tensor(images[0][:4].transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        assert torch.equal(nearfar.load(tmp_path / "run").encode(batch), trained.encode(batch))
+        assert torch.equal(nearfar.load(tmp_path / "model").encode(batch), found.method_.encode(batch))
+
+
+def test_the_package_says_what_it_has() -> None:
+    assert {"fit", "load", "Representation"} <= {*dir(nearfar)}
+    with pytest.raises(AttributeError, match="no attribute 'Representatoin'; did you mean Representation"):
+        nearfar.Representatoin  # noqa: B018
 
 
 def test_pictures_come_in_any_shape_that_people_have(images) -> None:
