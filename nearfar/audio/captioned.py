@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -117,7 +117,8 @@ class CaptionedMethod(WindowedMethod):
         drawn = for_examples(lambda n: torch.rand(n, generator=self.generator, device=device), len(lists))
         return [each[int(place * len(each))] for each, place in zip(lists, drawn.tolist(), strict=True)]
 
-    def views(self, batch: CaptionedBatch) -> Captioned:
+    def views(self, batch: CaptionedBatch) -> Any:
+        """A :class:`Captioned`, unless the subclass needs more."""
         return Captioned(self.stretches(batch.sounds), self.one_of(batch.captions), batch.sounds.rows)
 
     def embed_text(self, sentences: Sequence[str]) -> Tensor:

@@ -65,7 +65,48 @@ def clsr_case(name: str, groups: Tensor | None = None, **options: float) -> Case
     return Case(f"clsr{name}", loss, slow, 2)
 
 
+RIGHT = torch.tensor([[True, False], [True, True], [False, False], [True, True]])
+WRONG = torch.tensor([[True, True, True], [False, False, False], [True, False, True], [False, True, False]])
+
+
+def composition_contrast(
+    sounds: Tensor, captions: Tensor, right: Tensor | None, wrong: Tensor | None, temperature: float
+) -> Tensor:
+    """Row by row, over lists of sentences."""
+    n = len(sounds)
+    true = [[captions[i]] + ([] if right is None else [*right[i][RIGHT[i]]]) for i in range(n)]
+    forth, back = [], []
+    for i in range(n):
+        candidates = true[i] + [captions[j] for j in range(n) if j != i]
+        candidates += [] if wrong is None else [*wrong[i][WRONG[i]]]
+        scores = torch.stack([cosine(sounds[i], c) for c in candidates]) / temperature
+        forth.append(-torch.log_softmax(scores, 0)[: len(true[i])].mean())
+        for sentence in true[i]:
+            scores = torch.stack([cosine(sounds[j], sentence) for j in range(n)]) / temperature
+            back.append(-torch.log_softmax(scores, 0)[i])
+    return (torch.stack(forth).mean() + torch.stack(back).mean()) / 2
+
+
+def composition_case(name: str, right: bool, wrong: bool) -> Case:
+    def split(more: tuple[Tensor, ...]) -> tuple[Tensor | None, Tensor | None]:
+        return (more[0] if right else None), (more[-1] if wrong else None)
+
+    def loss(sounds: Tensor, captions: Tensor, *more: Tensor) -> Tensor:
+        own, other = split(more)
+        masks = {"positive_mask": RIGHT if right else None, "negative_mask": WRONG if wrong else None}
+        return losses.composition_contrast(sounds, captions, temperature=0.3, positives=own, negatives=other, **masks)
+
+    def slow(sounds: Tensor, captions: Tensor, *more: Tensor) -> Tensor:
+        return composition_contrast(sounds, captions, *split(more), temperature=0.3)
+
+    shapes = [(4, 6), (4, 6), *([(4, 2, 6)] if right else []), *([(4, 3, 6)] if wrong else [])]
+    return Case(f"composition_contrast{name}", loss, slow, shapes=tuple(shapes))
+
+
 CASES = (
+    composition_case("", True, True),
+    composition_case(" wrong alone", False, True),
+    composition_case(" plain", False, False),
     clsr_case(""),
     clsr_case(" groups", torch.arange(13) % 5),
     clsr_case(" plain", adaptivity=0.0, intra_weight=0.0),

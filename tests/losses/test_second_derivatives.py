@@ -19,8 +19,9 @@ MEASUREMENTS = {"dense_correspondence", "memory_normalizer", "relic_kl", "sinkho
 CASES = [case for case in registered() if case.exported not in MEASUREMENTS]
 # Whether the engine made it: these refuse, and the others answer.
 TILED = {
-    "aligned_patch_contrast", "grace", "info_nce", "margin_nt_xent", "nt_xent", "poly_view", "relic", "relic_multicrop",
-    "sigmoid_pair_loss", "supcon", "symile", "symmetric_info_nce", "vmf_entropy", "weighted_supcon",
+    "aligned_patch_contrast", "composition_contrast", "grace", "info_nce", "margin_nt_xent", "nt_xent", "poly_view",
+    "relic", "relic_multicrop", "sigmoid_pair_loss", "supcon", "symile", "symmetric_info_nce", "vmf_entropy",
+    "weighted_supcon",
 }  # fmt: skip
 
 # Small enough for one block, which plain operations make.

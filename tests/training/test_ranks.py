@@ -108,6 +108,9 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     ),
     "symmetric_info_nce": lambda z: losses.symmetric_info_nce(z[0], z[1], temperature=0.3),
     "nt_xent": lambda z: losses.nt_xent(z[0], z[1], temperature=0.3),
+    "composition_contrast": lambda z: losses.composition_contrast(
+        z[0], z[1], temperature=0.3, positives=z[2][:, None], negatives=z[3].unflatten(1, (1, -1))
+    ),
     "clsr": lambda z: _sum(losses.clsr(z[0], z[1], temperature=0.3, intra_weight=0.5)),
     "margin_nt_xent": lambda z: losses.margin_nt_xent(z[0], z[1], temperature=0.3),
     "margin_nt_xent one way": lambda z: losses.margin_nt_xent(z[0], z[1], temperature=0.3, kind="aam", symmetric=False),

@@ -33,6 +33,7 @@ EMBEDDED = {
     "voices": "speakers who say different things through different channels; those of the test set are others",
     "words": "ten words said by many speakers; those of the test set are others",
     "events": "events of eight kinds, three pitches and two tempi, with captions",
+    "compositions": "events alone, one after another and at once, with captions and sentences that are wrong",
 }
 FILES = ("path", "file", "filename", "file_name", "filepath", "audio", "sound", "wav", "recording")
 LABELS = ("label", "class", "category", "speaker", "target", "y")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 
 from nearfar.audio.data.captions import CaptionedSounds
 from nearfar.audio.data.sounds import Sounds
 from nearfar.audio.data.synthesis import EVENTS, RATE, WORDS, event, in_a_room, speaker, utter, with_noise
 
-__all__ = ["events", "noises", "voices", "words"]
+__all__ = ["compositions", "events", "noises", "voices", "words"]
 
 PITCHES = {"low": 300.0, "middle": 650.0, "high": 1400.0}
 TEMPI = {"slow": 2.0, "quick": 6.0}
@@ -145,6 +148,58 @@ def _events(count: int, rng: np.random.Generator, name: str, test: CaptionedSoun
         labels.append(kind)
     sounds = Sounds(waves, RATE, np.array(labels), name=name)
     return CaptionedSounds(sounds, captions, splits={} if test is None else {"test": test})
+
+
+def compositions(count: int = 480, *, held_out: int = 96, seed: int = 0) -> CaptionedSounds:
+    """Single events, and two that follow each other or sound at once, with captions and sentences that are wrong.
+
+    A third of the sounds are single. Of the 28 pairs of kinds every fourth is met in the test set alone, where each
+    pair of rows (``pairs``) holds the same two events in either order. The split ``single`` holds single events.
+
+    Args:
+        count: number of sounds for training, at least 8.
+        held_out: number of pairs of rows for test, and of single events.
+        seed: equal arguments give equal sounds.
+    """
+    _at_least("compositions", count, 8)
+    rng = np.random.default_rng(seed)
+    known = [pair for number, pair in enumerate(combinations(EVENTS, 2)) if number % 4]
+    unseen = [pair for number, pair in enumerate(combinations(EVENTS, 2)) if not number % 4]
+    rows = [("", kind, "") for kind in rng.permutation(np.resize(EVENTS, count // 3)).tolist()]
+    while len(rows) < count:
+        a, b = rng.permutation(known[rng.integers(len(known))]).tolist()
+        rows.append((("+", "*")[rng.integers(2)], a, b))
+    test = [("+", *order) for n in range(held_out) for order in (unseen[n % 7], unseen[n % 7][::-1])]
+    pairs = np.arange(2 * held_out).reshape(-1, 2)
+    splits = {
+        "test": _compositions(test, rng, "compositions test", pairs=pairs),
+        "single": _compositions([("", kind, "") for kind in np.resize(EVENTS, held_out).tolist()], rng, "single"),
+    }
+    return _compositions(rows, rng, "compositions", splits=splits)
+
+
+def _compositions(
+    rows: list[tuple[str, str, str]], rng: np.random.Generator, name: str, **options: Any
+) -> CaptionedSounds:
+    waves, captions, negatives = [], [], []
+    for operator, a, b in rows:
+        first = _any_event(a, 0.7 if operator == "+" else 1.4, rng)
+        if operator == "+":
+            first = np.concatenate([first, _any_event(b, 0.7, rng)])
+        elif operator == "*":
+            first = first + _any_event(b, 1.4, rng)
+        waves.append(with_noise(in_a_room(first, rng), rng.uniform(10, 25), rng))
+        words = {"+": f"a {a} followed by a {b}", "*": f"a {a} and a {b} at once", "": f"a {a}"}
+        reverse = {"+": f"a {b} followed by a {a}", "*": f"a {b} and a {a} at once"}
+        captions.append([words[operator], *([reverse["*"]] if operator == "*" else [])])
+        wrong = {"": [], "+": [reverse["+"], words["*"], reverse["*"]], "*": [words["+"], reverse["+"]]}
+        negatives.append(wrong[operator])
+    return CaptionedSounds(Sounds(waves, RATE, name=name), captions, negatives=negatives, **options)
+
+
+def _any_event(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """An event of a kind, of any pitch and tempo."""
+    return event(kind, np.exp(rng.uniform(np.log(250), np.log(1600))), rng.uniform(3, 7), seconds, rng)
 
 
 def _at_least(name: str, count: int, least: int) -> None:

@@ -11,6 +11,7 @@ views of growing strength      :func:`growing_consistency`
 a part of a memory for each    :func:`selective_contrast`
 a temperature for each pair    :func:`amcl`
 two modalities, each inside    :func:`clsr`
+sentences of one row alone     :func:`composition_contrast`
 the positive by a margin       :func:`margin_nt_xent`
 labels                         :func:`supcon`
 a weight for every pair        :func:`weighted_supcon`
@@ -20,6 +21,7 @@ pairs, no softmax              :func:`sigmoid_pair_loss`
 
 from nearfar.losses.contrast.adaptive import amcl
 from nearfar.losses.contrast.attraction import cacr
+from nearfar.losses.contrast.composed import composition_contrast
 from nearfar.losses.contrast.crossmodal import clsr
 from nearfar.losses.contrast.growing import growing_consistency
 from nearfar.losses.contrast.infonce import grace, info_nce, nt_xent, symmetric_info_nce
@@ -38,6 +40,7 @@ __all__ = [
     "amcl",
     "cacr",
     "clsr",
+    "composition_contrast",
     "grace",
     "growing_consistency",
     "info_nce",
