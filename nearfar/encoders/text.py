@@ -28,7 +28,7 @@ class TextEncoder(nn.Module):
     Shape: N strings, or Tokens of (N, T), to (N, D).
     """
 
-    by_example = ("forward", "hidden", "attended", "entered")
+    by_example: tuple[str, ...] = ("forward", "hidden", "attended", "entered")
 
     def __init__(
         self, model: nn.Module, tokenizer: Callable[[Sequence[str]], Tokens], pooling: Pooling = "avg"

@@ -39,7 +39,7 @@ from nearfar.evaluation.ranking.detection import detection
 from nearfar.evaluation.ranking.ranked import ranked_retrieval
 from nearfar.evaluation.ranking.retrieval import paired_retrieval, retrieval
 from nearfar.evaluation.ranking.sts import spearman, sts
-from nearfar.evaluation.ranking.verification import verification
+from nearfar.evaluation.ranking.verification import best_f1, verification
 from nearfar.evaluation.recognition import edit_distance, word_error_rate
 from nearfar.evaluation.robustness.continual import continual
 from nearfar.evaluation.robustness.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
@@ -67,6 +67,7 @@ __all__ = [
     "agreement",
     "alignment",
     "alpha_req",
+    "best_f1",
     "calibration",
     "cka",
     "clustering",

@@ -21,7 +21,7 @@ class TextBatch(NamedTuple):
     others are in ``more_negatives``, lists of N. Pairs that people judged are ``sentences`` and ``seconds`` with
     ``scores`` (N,) float32. What dialogs are annotated with are ``frames`` (see :mod:`nearfar.text.frames`).
     ``rewrites`` are N lists, each the sentence said again and again, farther from it every time. ``names`` are N labels
-    as texts, empty where a sentence has none.
+    as texts, empty where a sentence has none, and ``domains`` N names of domains.
     """
 
     sentences: list[str]
@@ -34,6 +34,7 @@ class TextBatch(NamedTuple):
     frames: Sequence[Frame | None] | None = None
     rewrites: list[list[str]] | None = None
     names: list[str] | None = None
+    domains: list[str] | None = None
 
 
 class TextMethod(Method):

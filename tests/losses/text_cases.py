@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from nearfar import losses
+from tests.losses.reference import cross_entropy, unit
 from tests.losses.registry import Case, draw
 
 TARGETS = draw(4, 6, seed=5).round(decimals=0)
@@ -46,7 +49,29 @@ def slow_ranking_nce(scores: Tensor) -> Tensor:
     return torch.stack(rows).mean()
 
 
+def slow_likeness_ranking(a: Tensor, b: Tensor, *, normalize: bool, temperature: float) -> Tensor:
+    if normalize:
+        a, b = unit(a), unit(b)
+    likeness = torch.stack(
+        [torch.stack([(x @ y + u @ v) / 2 for y, v in zip(a, b, strict=True)]) for x, u in zip(a, b, strict=True)]
+    )
+    shares = torch.stack([row.exp() / row.exp().sum() for row in likeness])
+    logits = [[x @ y / temperature for y in b] for x in a]
+    forth = [cross_entropy(logits[i], int(shares[i].argmax())) for i in range(len(a))]
+    back = [cross_entropy([row[j] for row in logits], int(shares[:, j].argmax())) for j in range(len(a))]
+    return (torch.stack(forth).mean() + torch.stack(back).mean()) / 2
+
+
 CASES = [
+    *(
+        Case(
+            f"likeness_ranking {name}",
+            partial(losses.likeness_ranking, normalize=normalize, temperature=temperature),
+            partial(slow_likeness_ranking, normalize=normalize, temperature=temperature),
+            inputs=2,
+        )
+        for name, normalize, temperature in (("of products", False, 1.0), ("of cosines", True, 0.1))
+    ),
     Case(
         "binary_nce of several labels",
         lambda scores: losses.binary_nce(scores, RIGHT, WRONG),

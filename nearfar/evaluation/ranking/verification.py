@@ -56,6 +56,23 @@ def verification(
     }
 
 
+def best_f1(scores: Any, labels: Any) -> float:
+    """The largest F1 of pairs over all thresholds, where a pair at or above the threshold is called the same.
+
+    Args:
+        scores: (N,) finite.
+        labels: (N,) 1 for same, 0 for different, both present.
+
+    Raises:
+        ValueError: different lengths, one group only, not finite.
+    """
+    s = vector(scores, "scores")
+    same = binary(labels, "labels", length=len(s))
+    points = operating_points(s, same)
+    called = points.true_positives + points.false_positives
+    return float((2 * points.true_positives / (called + same.sum())).max())
+
+
 def _crossing(fnr: np.ndarray, fpr: np.ndarray) -> float:
     gap = fnr - fpr  # increasing, from -1 to 1
     after = int(np.searchsorted(gap, 0.0))

@@ -7,6 +7,7 @@ one of two is nearer           :func:`triplet_margin`
 nearer than all of a batch     :func:`energy_hinge`
 a list's right passages        :func:`circle_loss`
 candidates in an order         :func:`ranked_margin`, and the likelihood of a whole order, :func:`list_mle`
+pairs, by who is like whom     :func:`likeness_ranking`
 attention of two views         :func:`attention_mutual_information`
 texts and texts of labels      :func:`binary_nce`, each by itself, and :func:`ranking_nce`, among others
 =============================  ==================================================================
@@ -16,6 +17,7 @@ Ranking among the sentences of a batch is :func:`nearfar.losses.info_nce`.
 
 from nearfar.losses.text.attention import attention_mutual_information
 from nearfar.losses.text.energy import energy_hinge
+from nearfar.losses.text.likeness import likeness_ranking
 from nearfar.losses.text.lists import circle_loss
 from nearfar.losses.text.margins import online_pair_margin, pair_margin, triplet_margin
 from nearfar.losses.text.named import binary_nce, ranking_nce
@@ -30,6 +32,7 @@ __all__ = [
     "cosent",
     "cosine_regression",
     "energy_hinge",
+    "likeness_ranking",
     "list_mle",
     "online_pair_margin",
     "pair_margin",

@@ -62,6 +62,11 @@ KINDS: Mapping[str, Kind] = {
         "nearfar.text.data.chains",
         ("sent", "round"),
     ),
+    "grammar-domains": Kind(
+        "pairs of sentences of the grammar about one event, in four domains",
+        "nearfar.text.data.domains",
+        ("domain", "sentence1", "sentence2"),
+    ),
     "grammar-retrieval": Kind(
         "questions and answers of the grammar, one answer of each labelled and more in the corpus",
         "nearfar.text.data.retrieval",

@@ -1,0 +1,168 @@
+"""Mixture-of-experts embeddings: one encoder for several domains, with feed-forward layers for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nearfar.common.share import for_examples
+from nearfar.encoders.text import Pooling, text_encoder
+from nearfar.encoders.tokens import Tokens
+from nearfar.evaluation import best_f1
+from nearfar.losses import info_nce, likeness_ranking
+from nearfar.system import Scores
+from nearfar.text.method import TextBatch, TextMethod
+from nearfar.text.routing import RoutedEncoder
+from nearfar.training import Data, Optimization
+
+Objective = Literal["likeness", "ranking"]
+TOGETHER = 128
+"""Pairs that are read at a time in evaluation."""
+
+
+class Routed(NamedTuple):
+    """Tokens of N texts and of their N partners after them, and the number of each one's domain (2N,)."""
+
+    tokens: Tokens
+    domains: Tensor
+
+
+class MoEEmbeddings(TextMethod):
+    """Hallee, Kapur, Patel, Gleghorn and Khomtchouk, 2024, arXiv 2401.15713.
+
+    Papers that are cited together belong together, in each of several domains. The feed-forward part of every layer is
+    copied once for each domain, and a text passes the copy of its own domain: which one is known and nothing learns
+    to guess it. Attention and norms are shared. A token of the domain takes the place of the first one. Averaged
+    states go through a layer norm, Linear, Tanh and Linear, and texts find their partners in the batch, by
+    :func:`nearfar.losses.likeness_ranking` as released or by ``ranking``, both ways, as the paper has it.
+
+    Copies begin equal. Batches should hold several domains, and those who ask for a text's vector have to know its
+    domain. The authors find no gain below about 100 million parameters. Their earlier versions, with a learned router
+    of every token, are not here; ``layers`` gives the one with experts in one layer.
+
+    Args:
+        encoder: sentence encoder of BERT's or ModernBERT's kind, by name or as a ``TextEncoder``.
+        domains: names of the domains; those of the data when not given.
+        experts: copies for each domain; without them it is the one dense model that the paper compares with.
+        layers: numbers of the layers with experts, from 0; all when not given.
+        marked: put a token of the domain in the place of the first.
+        objective: ``likeness`` or ``ranking``.
+        normalize: compare directions alone; the released loss compares products.
+        temperature: divides the products, above 0.
+        swap: probability with which a pair changes sides, in [0, 1].
+        pooling: how token states become one vector.
+        max_length: tokens kept of each text.
+        dropout: probability of every dropout in the encoder; its own when not given.
+        optimization: AdamW with linear decay.
+    """
+
+    def __init__(
+        self,
+        encoder: str | nn.Module = "hf:answerdotai/ModernBERT-base",
+        *,
+        domains: Sequence[str] | None = None,
+        experts: bool = True,
+        layers: Sequence[int] | None = None,
+        marked: bool = True,
+        objective: Objective = "likeness",
+        normalize: bool = False,
+        temperature: float = 1.0,
+        swap: float = 0.5,
+        pooling: Pooling = "avg",
+        max_length: int = 512,
+        dropout: float | None = None,
+        optimization: Optimization = Optimization("adamw", lr=1e-4, weight_decay=0.0, schedule="linear"),
+    ) -> None:
+        if not domains:
+            raise ValueError(
+                "moe-embeddings needs the names of the domains; data with a column domain brings them along"
+            )
+        if objective not in get_args(Objective) or not 0 <= swap <= 1:
+            raise ValueError(f"objective must be likeness or ranking and swap in [0, 1], got {objective!r} and {swap}")
+        plain = text_encoder(encoder, pooling=pooling, max_length=max_length, dropout=dropout)
+        routed = RoutedEncoder(plain, len(domains), layers if experts else (), marked)
+        super().__init__(routed, pooling, max_length, dropout, optimization)
+        self.numbers = {name: number for number, name in enumerate(domains)}
+        width = self.features
+        self.pooler = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width))
+        self.objective, self.normalize, self.temperature, self.swap = objective, normalize, temperature, swap
+
+    def kept(self) -> nn.Module:
+        return nn.ModuleDict({"encoder": self.encoder, "pooler": self.pooler})
+
+    def views(self, batch: TextBatch) -> Routed:
+        """Both sides of every pair, some of them exchanged."""
+        if batch.positives is None:
+            raise ValueError("moe-embeddings learns from pairs of texts, and this data has none")
+        drawn = for_examples(
+            lambda n: torch.rand(n, generator=self.generator, device=self.device), len(batch.sentences)
+        )
+        turned = (drawn < self.swap).tolist()
+        sides = [*zip(batch.sentences, batch.positives, strict=True)]
+        first, second = ([pair[way ^ turn] for pair, turn in zip(sides, turned, strict=True)] for way in (0, 1))
+        tokens: Tokens = self.encoder.tokenize([*first, *second])  # type: ignore[operator]
+        return Routed(tokens, self._domains(batch.domains).to(tokens.input_ids.device).repeat(2))
+
+    def loss(self, views: Routed) -> Tensor:
+        a, b = self.gather(*self.pooler(self.encoder.routed(*views)).chunk(2))  # type: ignore[operator]
+        if self.objective == "likeness":
+            return likeness_ranking(a, b, normalize=self.normalize, temperature=self.temperature)
+        return info_nce(a, b, temperature=self.temperature, symmetric=True, normalize=self.normalize)
+
+    def encode(self, batch: Any) -> Tensor:
+        return self.vectors(batch.sentences, getattr(batch, "domains", None))
+
+    def vectors(self, texts: Sequence[str], domains: Sequence[str] | None) -> Tensor:
+        """Vectors (N, D) of N texts of these domains."""
+        tokens: Tokens = self.encoder.tokenize([*texts])  # type: ignore[operator]
+        numbers = self._domains(domains).to(tokens.input_ids.device)
+        return self.pooler(self.encoder.routed(tokens, numbers))  # type: ignore[operator]
+
+    def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
+        """Judged pairs of every held-out set, or of the data itself: ``f1 <set>`` is the best F1 over thresholds of the
+        cosine, ``f1 <set> <domain>`` that of one domain, and ``ratio <set>`` the mean cosine of pairs that belong
+        together by that of the others.
+
+        Raises:
+            ValueError: no set has judged pairs.
+        """
+        scores = Scores()
+        for name, held in (dict(data.splits()) or {"data": data}).items():
+            judged = getattr(held, "judged", None)
+            if judged is None:
+                continue
+            first, second, together, domains = judged
+            cosines = self._cosines(first, second, domains)
+            together = np.asarray(together)
+            scores[f"f1 {name}"] = best_f1(cosines, together)
+            scores[f"ratio {name}"] = float(cosines[together == 1].mean() / cosines[together == 0].mean())
+            for domain in sorted(set(domains)):
+                rows = np.array([each == domain for each in domains])
+                if len(set(together[rows])) == 2:
+                    scores[f"f1 {name} {domain}"] = best_f1(cosines[rows], together[rows])
+        if not scores:
+            raise ValueError(
+                f"{data.name} has no judged pairs: those are domain, sentence1, sentence2 and a score of 0 or 1"
+            )
+        return scores
+
+    def _cosines(self, first: Sequence[str], second: Sequence[str], domains: Sequence[str]) -> np.ndarray:
+        parts = []
+        with self.frozen():
+            for at in range(0, len(first), TOGETHER):
+                rows = slice(at, at + TOGETHER)
+                a, b = (self.vectors(side[rows], domains[rows]) for side in (first, second))
+                parts.append(torch.cosine_similarity(a, b).cpu())
+        return torch.cat(parts).numpy()
+
+    def _domains(self, names: Sequence[str] | None) -> Tensor:
+        if names is None:
+            raise ValueError("moe-embeddings reads texts by their domain; give a column domain")
+        strange = next((name for name in names if name not in self.numbers), None)
+        if strange is not None:
+            raise ValueError(f"there is no expert for the domain {strange!r}; there are {', '.join(self.numbers)}")
+        return torch.tensor([self.numbers[name] for name in names], dtype=torch.long)
