@@ -64,6 +64,28 @@ def distance(made: Sequence[Any], real: np.ndarray, encoder: str = "random") -> 
     return Scores({name: frechet_distance(theirs, features(real, encoder))}, lower=[name])
 
 
+def agreement(made: Sequence[Made], data: Data, *, count: int = 1500) -> Scores:
+    """``agreement``: the share of made pictures whose class is recognised as that of their example.
+
+    A support vector machine recognises it, taught up to ``count`` pictures of the collection. Empty where classes are
+    not known.
+    """
+    part = data.sample(count)
+    batch = part.batch(np.arange(len(part)))
+    labels = batch.labels.numpy()
+    wanted = np.array([each.said.get("label", -1) for each in made])
+    if len(np.unique(labels[labels >= 0])) < 2 or not (wanted >= 0).any():
+        return Scores()
+    from sklearn.svm import SVC
+
+    def rows(pixels: np.ndarray) -> np.ndarray:
+        return pixels.reshape(len(pixels), -1) / 255.0
+
+    machine = SVC(C=10.0).fit(rows(batch.images.permute(0, 2, 3, 1).numpy()[labels >= 0]), labels[labels >= 0])
+    found = machine.predict(rows(np.stack([each.thing.picture() for each in made])[wanted >= 0]))
+    return Scores({"agreement": float((found == wanted[wanted >= 0]).mean())})
+
+
 def real_pictures(data: Data, count: int = REAL) -> np.ndarray:
     """Up to ``count`` pictures (N, H, W, 3) uint8 of a collection, the same ones every time."""
     part = data.sample(count)
