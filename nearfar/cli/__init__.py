@@ -22,6 +22,7 @@ COMMANDS = {
     "resume": ("train", "continue an interrupted run, to the bit"),
     "evaluate": ("measure", "measure finished runs beside their untrained selves, and systems that need no training"),
     "embed": ("measure", "turn data into vectors with a finished run"),
+    "classify": ("classify", "label data by a run's vectors and labelled examples, with probabilities"),
     "runs": ("runs", "list what was trained, filter and sort it, and remove it"),
     "compare": ("compare", "train several systems over several seeds; differences with intervals"),
     "reproduce": ("measure", "re-test a paper's claim at laptop scale"),

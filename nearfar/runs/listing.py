@@ -24,6 +24,7 @@ OURS = (
     "encoder.safetensors",
     "evaluation.json",
     "report.html",
+    "classifier.npz",
     ".lock",
 )
 FOLDERS = ("checkpoints", "logs", "architecture")

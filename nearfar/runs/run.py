@@ -42,6 +42,7 @@ class Run:
     ``encoder.safetensors``       the encoder's weights; one of the two is written last, when the run is complete
     ``evaluation.json``           what ``nearfar evaluate`` measured
     ``report.html``               one page for people
+    ``classifier.npz``            what ``nearfar classify --labels`` fitted
     ============================  =====================================================================
 
     A folder may come from elsewhere. Files are written beside their place and renamed into it, or opened without

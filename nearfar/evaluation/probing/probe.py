@@ -127,6 +127,13 @@ class LinearProbe:
         """(M, C) probabilities, columns in the order of ``classes``."""
         return self._fitted().predict_proba(self._standard(x))
 
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K, D) weights and (K,) biases that give the logits of embeddings as they are, standardising included; K is
+        the number of classes, or 1 for two, whose logit is the second's."""
+        model = self._fitted()
+        weight = model.coef_.astype(np.float64) / self.scale
+        return weight, model.intercept_ - weight @ np.asarray(self.mean, np.float64).reshape(-1)
+
     def score(self, x: Any, y: Any) -> float:
         """Accuracy on (M, D) embeddings, in [0, 1]; classes never trained on count as wrong."""
         return float(np.mean(self.predict(x) == class_labels(y, "y", length=len(x))))

@@ -1,0 +1,61 @@
+"""The command classify: labels with probabilities from a run's vectors and a few labelled examples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from nearfar.cli.words import parse_own, writable
+from nearfar.common.parsers import Parser
+from nearfar.system import UsageError
+
+
+def classify(argv: list[str]) -> int:
+    parser = Parser(
+        prog="nearfar classify",
+        description="Label data by a linear classifier on a finished run's vectors. --labels fits one and keeps it "
+        "with the run; without it the kept one is used.",
+    )
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("data", nargs="?", help="what to label; nothing is written without it")
+    parser.add_argument("--labels", help="labelled data to fit on: class folders, or a table of files and labels")
+    parser.add_argument("-o", "--out", type=Path, help="a .csv or .parquet file for id, label and probability")
+    parser.add_argument("--all", action="store_true", help="write the probability of every class")
+    parser.add_argument("--seed", type=int, default=0, help="of the folds that accuracy is measured on")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options, words = parse_own(parser, argv)
+    if options.data is None and options.labels is None:
+        raise UsageError("give --labels to fit a classifier, data to label, or both")
+    if (options.data is None) != (options.out is None):
+        raise UsageError("data to label and -o for where to write go together")
+    if options.out is not None:
+        writable(options.out, options.overwrite, (".csv", ".parquet"))
+    from nearfar import workflow
+    from nearfar.cli.options import loader_options
+    from nearfar.cli.verbs import write_columns
+    from nearfar.system import require
+    from nearfar.workflow import classifying
+
+    entry, method, run = workflow.load_run(options.run)
+    require(method, "embeds", entry.slug)
+    given = loader_options(entry, words, "nearfar classify")
+
+    def read(source: str) -> object:
+        return workflow.run_data(entry, workflow.like_the_run(run, source, given))
+
+    if options.labels is not None:
+        x, y = classifying.labelled_vectors(method, read(options.labels))
+        found = classifying.fit_classifier(x, y, seed=options.seed)
+        path = classifying.keep_classifier(run, found)
+        print(
+            f"{len(found.classes)} classes from {found.examples:,} examples; of unseen ones {found.accuracy:.1%} are "
+            f"told right, and probabilities are off by {found.calibration:.1%} on average; kept in {path}",
+            file=sys.stderr,
+        )
+    else:
+        found = classifying.kept_classifier(run)
+    if options.data is not None:
+        columns = classifying.classified(method, read(options.data), found, every=options.all)
+        write_columns(options.out, columns)
+        print(f"{len(columns['id']):,} examples labelled in {options.out}", file=sys.stderr)
+    return 0
