@@ -26,7 +26,13 @@ def gaussian_bottleneck(mean: Tensor, raw: Tensor, sample: Tensor) -> Tensor:
     return (own - torch.distributions.Normal(0.0, 1.0).log_prob(sample).sum(1)).mean()
 
 
+def neighbour_prediction(near: Tensor, far: Tensor) -> Tensor:
+    sides = [[torch.relu(1 - s) ** 2 for s in near.flatten()], [torch.relu(1 + s) ** 2 for s in far.flatten()]]
+    return sum(torch.stack(side).mean() for side in sides)  # type: ignore[return-value]
+
+
 CASES = (
+    Case("neighbour_prediction", losses.neighbour_prediction, neighbour_prediction, shapes=((5,), (4, 3))),
     Case(
         "walk_alignment",
         lambda logits, met, weights: losses.walk_alignment(logits, met, OWNER, weights[:, 0]),

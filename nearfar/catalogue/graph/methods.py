@@ -171,4 +171,27 @@ ENTRIES = (
         tiny={"steps": 3, "batch_size": 16, "width": 8, "layers": 2},
         data="molecules",
     ),
+    Entry(
+        slug="gaugllm",
+        name="GAugLLM",
+        field="graph",
+        paper="Fang et al., 2024, KDD, arXiv 2406.11945",
+        target="nearfar.graph.methods.gaugllm:GAugLLM",
+        summary="What a language model says of nodes and of pairs of them augments one view of a graph.",
+        parts=Parts(
+            views="original texts and edges; mixed texts, and edges edited by verdicts of a language model",
+            encoder="1-layer graph convolution on vectors of texts",
+            head="mixture of experts over prompts; the host's predictor",
+            loss="prediction of neighbours for the mixture, then the host's: BGRL's cosine or Barlow Twins'",
+            update="momentum encoder of BGRL",
+        ),
+        paper_training={"steps": 500, "batch_size": 1},
+        laptop={"steps": 200, "widths": (128,), "predictor_hidden": 256, "optimization.lr": 2e-3},
+        tiny={"steps": 4, "widths": (16,), "predictor_hidden": 16},
+        data="notes",
+        commands=(
+            ("ask", "nearfar describe graph.npz --model http://localhost/v1#name --classes A,B -o described.npz"),
+            ("train on", "nearfar train gaugllm --data described.npz"),
+        ),
+    ),
 )

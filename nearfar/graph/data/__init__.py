@@ -12,6 +12,7 @@ from nearfar.graph.data.kinds import LinkedKinds, OneGraph, WholeGraphs
 from nearfar.graph.data.linked import LinkedGraph, from_acm, library
 from nearfar.graph.data.molecules import MoleculeBatch, MoleculeSet, from_folder, from_table, generated_molecules
 from nearfar.graph.data.node_graph import NodeGraph
+from nearfar.graph.data.text_graph import TextGraph, TextNodes, from_texts, notes
 from nearfar.sources.archives import read_npz
 from nearfar.sources.tables import TABLES
 from nearfar.training import Data
@@ -26,6 +27,8 @@ __all__ = [
     "MoleculeSet",
     "NodeGraph",
     "OneGraph",
+    "TextGraph",
+    "TextNodes",
     "WholeGraphs",
     "load",
 ]
@@ -34,6 +37,7 @@ __all__ = [
 MOST_FEATURES = 1e10
 
 EMBEDDED = {
+    "notes": "a generated citation graph whose nodes are texts, with what a made-up language model says of them",
     "citation": "a generated citation-like graph with noisy word features and seven topics",
     "motifs": "generated graphs of four classes, told by the motifs that hang on random trees",
     "library": "a generated library of papers that are linked by authors and subjects",
@@ -53,9 +57,10 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: i
             HeCo's. Molecules: a table (``.csv``, ``.tsv``, ``.parquet`` and kin) with a column ``smiles``, or a folder
             with ``molecules.csv`` and ``context.npz``, features ``<kind>`` and ``<kind>_links`` (3, E) of each kind of
             node around them: places of molecules, nodes of the kind, weights. Or an embedded name, ``citation`` when
-            nothing is given.
+            nothing is given. Nodes that are texts: ``edge_index`` and ``texts`` (N, M), the original first, or their
+            ``text_vectors`` (N, M, D), and ``removable`` and ``addable`` pairs (3, E) of nodes with a verdict.
         nodes: size of the generated citation graph, of the generated library in papers, and of the generated set in
-            graphs (there at most 240) and of molecules (at most 300).
+            graphs (there at most 240) and of molecules (at most 300); of texts at most 400.
         sampled: how many nodes of a graph a training step sees, a random part drawn by walks; 0 for all. Graphs whose
             nodes are too many for a contrast among all of them train in this way; embedding sees the whole graph.
         label: column of a table of molecules that labels them; the first column of numbers when not given.
@@ -75,6 +80,8 @@ def _found(data: str | Path | Data | None, nodes: int, label: str) -> Data:
         return motif_graphs(min(nodes, 240))
     if str(data) == "library":
         return library(min(nodes, 500))
+    if str(data) == "notes":
+        return notes(min(nodes, 400))
     if str(data) == "molecules":
         return generated_molecules(min(nodes, 300))
     if data is None or str(data) in EMBEDDED:
@@ -105,6 +112,8 @@ def _found(data: str | Path | Data | None, nodes: int, label: str) -> Data:
             return from_archive(arrays, path.stem)
         if {"edges_pa", "edges_ps", "p_feat_data", "a_feat_data"} <= set(arrays):
             return from_acm(arrays, path.stem)
+        if "texts" in arrays or "text_vectors" in arrays:
+            return from_texts(arrays, _edges(arrays, path), path.stem)
         return NodeGraph(_features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem)
     except (ValueError, TypeError) as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

@@ -2,7 +2,7 @@
 
 =============================  ==================================================================
 whole graphs                   :func:`graph_contrast`
-nodes and their neighbours     :func:`neighbour_contrast`
+nodes and their neighbours     :func:`neighbour_contrast`, :func:`neighbour_prediction`
 views and their original       :func:`information_hinge`
 weighted pairs                 :func:`weighted_contrast`, with :func:`together_weights`
 centres of clusters            :func:`cluster_contrast`, with :func:`concentration`
@@ -13,7 +13,7 @@ soft clusters                  :func:`cluster_divergence` of :func:`student_assi
 
 from nearfar.losses.graphs.clusters import cluster_divergence, sharpened, student_assignments
 from nearfar.losses.graphs.information import information_hinge
-from nearfar.losses.graphs.neighbours import neighbour_contrast
+from nearfar.losses.graphs.neighbours import neighbour_contrast, neighbour_prediction
 from nearfar.losses.graphs.walks import gaussian_bottleneck, walk_alignment
 from nearfar.losses.graphs.weighted import cluster_contrast, concentration, together_weights, weighted_contrast
 from nearfar.losses.graphs.whole import graph_contrast
@@ -26,6 +26,7 @@ __all__ = [
     "graph_contrast",
     "information_hinge",
     "neighbour_contrast",
+    "neighbour_prediction",
     "sharpened",
     "student_assignments",
     "together_weights",

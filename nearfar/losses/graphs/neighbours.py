@@ -1,4 +1,4 @@
-"""SCGC's contrast: a node near to its neighbours, by how much they influence it."""
+"""A node and its neighbours: near to them by how much they influence it (SCGC), or telling them from others."""
 
 from __future__ import annotations
 
@@ -48,3 +48,26 @@ def neighbour_contrast(z: Tensor, weights: Tensor, *, scale: float = 0.25) -> Te
         return -torch.log(near / terms.sum(1) + 1e-8)
 
     return in_row_blocks(block, unit, unit).mean()
+
+
+@full_precision
+def neighbour_prediction(near: Tensor, far: Tensor) -> Tensor:
+    r"""Scores of a node with its neighbours and with nodes that are none, told apart by a margin.
+
+    .. math::
+        L = \operatorname{mean} \max(0, 1 - s^{near})^2 + \operatorname{mean} \max(0, 1 + s^{far})^2
+
+    The squared hinge by which GIANT (arXiv 2111.00064) trains an encoder of texts to tell the neighbours of a node, as
+    labels of which it has many. There labels are searched in a tree; here those that are none are drawn, and each side
+    is its own mean.
+
+    Args:
+        near: (E,) scores of edges, at least one.
+        far: scores of pairs that are none, any shape, at least one.
+
+    Raises:
+        TypeError: a dtype that is not floating.
+        ValueError: no score.
+    """
+    near, far = (embeddings(**{name: x.reshape(-1, 1)})[0] for name, x in (("near", near), ("far", far)))
+    return (1 - near).clamp_min(0).square().mean() + (1 + far).clamp_min(0).square().mean()
