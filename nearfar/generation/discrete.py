@@ -119,6 +119,16 @@ class MaskAndReplace(nn.Module):
         return x
 
 
+def level_chances(history: Tensor, seen: Tensor) -> Tensor:
+    """(T,) with which probability each level is drawn: by the root of its mean squared fit once every level was seen
+    more than ten times, evenly before; the first is taken for the second."""
+    if not bool((seen > 10).all()):
+        return torch.full_like(history, 1 / len(history))
+    root = (history + 1e-10).sqrt() + 1e-4
+    root[0] = root[1]
+    return root / root.sum()
+
+
 def certain(tokens: Tensor, count: int) -> Tensor:
     """(B, count, L) float32 log-probabilities of tokens (B, L) that are known; others have 1e-30."""
     return F.one_hot(tokens, count).mT.float().clamp_min(1e-30).log()

@@ -11,10 +11,11 @@ import torch
 
 from nearfar.generation import discrete
 from nearfar.generation.data import Blank, load
-from nearfar.generation.discrete import MaskAndReplace
+from nearfar.generation.discrete import MaskAndReplace, level_chances
 from nearfar.generation.evaluation import agreement
 from nearfar.generation.made import Made, Picture
-from nearfar.generation.methods.cdcd import CDCD, Contrast, TokenViews, level_chances, reordered
+from nearfar.generation.methods.cdcd import CDCD, TokenViews
+from nearfar.generation.token_negatives import Contrast, negative_tokens, reordered
 from nearfar.generation.token_net import Condition, TokenNet
 from nearfar.generation.tokens import GreyTokens, VQTokens, open_tokens
 from nearfar.reproductions.arms import build, train
@@ -187,14 +188,15 @@ def test_negatives_are_the_same_tokens_elsewhere_or_other_examples(digits: Any) 
     with pytest.raises(ValueError, match="17 tokens cannot be cut into 18 chunks"):
         reordered(x, torch.arange(18))
     batch = digits.batch(np.arange(12))
-    method = CDCD(**{**SMALL, "contrast": Contrast("inter", "sample", 1e-3, 3)})
-    tokens = method.tokens.encode(batch.images)
-    negatives = method.negatives(tokens, batch)
+    tokens = GreyTokens(3, 8).encode(batch.images)
+    generator = torch.Generator().manual_seed(0)
+    negatives = negative_tokens(tokens, batch.labels, Contrast("inter", "sample", 1e-3, 3), generator)
     assert negatives.shape == (3, 12, 64)
     rows = {tuple(row.tolist()): int(label) for row, label in zip(tokens, batch.labels, strict=True)}
     for each in negatives:
         assert all(rows[tuple(r.tolist())] != int(own) for r, own in zip(each, batch.labels, strict=True))
-    intra = CDCD(**SMALL).negatives(tokens, batch)
+    intra = negative_tokens(tokens, batch.labels, Contrast(count=2), generator)
+    assert len(negative_tokens(tokens, batch.labels, Contrast(weight=0.0), generator)) == 0
     assert torch.equal(intra.sort(2).values, tokens.sort(1).values.expand_as(intra))
 
 

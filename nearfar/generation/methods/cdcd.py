@@ -20,53 +20,25 @@ condition fits, and here are pictures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from nearfar.common.share import for_examples, whole_batch
+from nearfar.common.share import for_examples
 from nearfar.generation import discrete
 from nearfar.generation.data import BlankBatch, PictureBatch
-from nearfar.generation.discrete import MaskAndReplace
+from nearfar.generation.discrete import MaskAndReplace, level_chances
 from nearfar.generation.evaluation import COUNT, agreement, distance, real_pictures
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.token_negatives import Contrast, negative_tokens
 from nearfar.generation.token_net import Kind, TokenDenoiser, TokenNet, Told
 from nearfar.generation.tokens import PictureTokens, open_tokens
 from nearfar.generation.writing import asked
 from nearfar.parts.momentum import MomentumEncoder
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Negatives, and how their fit is taken away.
-
-    Args:
-        negatives: ``intra``, chunks of the example in another order, or ``inter``, other examples.
-        fit: of negatives by the ``step`` of the diffusion, or by the ``sample`` that the network takes for clean.
-        weight: lambda, at least 0; 5e-5 with intra and step (COCO, ImageNet), 5e-6 with inter and sample (CUB).
-        count: of negatives, at least 1.
-        chunks: of intra negatives, at least 2.
-    """
-
-    negatives: Literal["intra", "inter"] = "intra"
-    fit: Literal["step", "sample"] = "step"
-    weight: float = 5e-5
-    count: int = 10
-    chunks: int = 8
-
-    def __post_init__(self) -> None:
-        if self.negatives not in ("intra", "inter") or self.fit not in ("step", "sample"):
-            raise ValueError(f"negatives are intra or inter and fit step or sample, got {self.negatives}, {self.fit}")
-        if not self.weight >= 0 or self.count < 1 or self.chunks < 2:
-            raise ValueError(
-                "weight must be at least 0, count at least 1 and chunks at least 2, got "
-                f"{self.weight}, {self.count} and {self.chunks}"
-            )
 
 
 class TokenViews(NamedTuple):
@@ -165,26 +137,12 @@ class CDCD(Generates, Method):  # type: ignore[misc]
         chances = level_chances(self.history, self.seen).to(x.device)
         t = for_examples(lambda n: torch.multinomial(chances, n, True, generator=self.generator), len(x))
         noised = self.diffusion.noised(x, t, self._uniform(x))
-        return TokenViews(x, noised, t, chances[t], self.negatives(x, batch), batch.labels, batch.captions)
+        negatives = negative_tokens(x, batch.labels, self.contrast, self.generator)
+        return TokenViews(x, noised, t, chances[t], negatives, batch.labels, batch.captions)
 
     def _uniform(self, like: Tensor) -> Tensor:
         length = like.shape[1]
         return for_examples(lambda n: torch.rand(n, length, generator=self.generator, device=like.device), len(like))
-
-    def negatives(self, x: Tensor, batch: PictureBatch) -> Tensor:
-        """(n, B, L): of each example other orders of its chunks, or other examples, of another class where there are
-        some."""
-        if not self.contrast.weight:
-            return x.new_zeros(0, *x.shape)
-        if self.contrast.negatives == "intra":
-            order = torch.rand(self.contrast.count, self.contrast.chunks, generator=self.generator, device=x.device)
-            return torch.stack([reordered(x, each) for each in order.argsort(1)])
-        every, labels = whole_batch(x), whole_batch(batch.labels)
-        score = for_examples(lambda n: torch.rand(n, len(every), generator=self.generator, device=x.device), len(x))
-        known = (batch.labels[:, None] >= 0) & (batch.labels[:, None] == labels)
-        nearest = (score + known.to(score)).argsort(1)
-        picked = nearest[:, torch.arange(self.contrast.count, device=x.device) % max(len(every) - 1, 1)]
-        return every[picked].transpose(0, 1)
 
     def loss(self, views: TokenViews) -> dict[str, Tensor]:
         told = self.encoder.condition(views.labels, views.captions)  # type: ignore[operator]
@@ -252,22 +210,3 @@ class CDCD(Generates, Method):  # type: ignore[misc]
         made = [*self.generate(asked(data).sample(COUNT), seed=seed)]
         scores = distance([each.thing for each in made], real_pictures(data))
         return scores.add(agreement(made, data))
-
-
-def level_chances(history: Tensor, seen: Tensor) -> Tensor:
-    """(T,) with which probability each level is drawn: by the root of its mean squared fit once every level was seen
-    more than ten times, evenly before; the first is taken for the second."""
-    if not bool((seen > 10).all()):
-        return torch.full_like(history, 1 / len(history))
-    root = (history + 1e-10).sqrt() + 1e-4
-    root[0] = root[1]
-    return root / root.sum()
-
-
-def reordered(x: Tensor, order: Tensor) -> Tensor:
-    """Tokens (B, L) with their chunks in another order; what is left over at the end stays."""
-    size = x.shape[1] // len(order)
-    if not size:
-        raise ValueError(f"{x.shape[1]} tokens cannot be cut into {len(order)} chunks; give fewer")
-    whole = x[:, : size * len(order)].unflatten(1, (len(order), size))[:, order].flatten(1)
-    return torch.cat([whole, x[:, size * len(order) :]], 1)

@@ -7,13 +7,14 @@ import numpy as np
 from nearfar.generation.data import load
 from nearfar.generation.evaluation import COUNT, agreement, distance, real_pictures
 from nearfar.generation.method import pictures_made
-from nearfar.generation.methods.cdcd import CDCD, Contrast
+from nearfar.generation.methods.cdcd import CDCD
+from nearfar.generation.token_negatives import Contrast
 from nearfar.generation.writing import asked
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.training import Data, Method
 
-STEPS, WEIGHT = 320, 0.05
+STEPS, WEIGHT = 280, 0.05
 ARMS = {
     "cdcd": Contrast("intra", "step", WEIGHT),
     "no contrast": Contrast(weight=0.0),
@@ -64,6 +65,10 @@ REPRODUCTION = Reproduction(
     held-out ones are made in five and in all steps. Agreement is the share whose class a support vector machine that
     was taught the real digits recognises ("real pictures": that of held-out ones themselves); the Fréchet distance is
     that of features of random convolutions to held-out digits.""",
+    explanation="""Looked at once each before measuring: with weights of 5e-5, 2e-3 and 0.05 agreement in five steps
+    ended within two points of no contrast, and other digits as negatives, sample-wise with 0.05, ended in noise, as a
+    divergence that is taken away has no lower bound. Likely the room between is small here: a digit and its reordered
+    chunks ask nearly the same of a step wherever most tokens are masked.""",
     claims=(
         Claim(
             "In few steps more pictures agree with their class than without the contrast",
