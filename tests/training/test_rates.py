@@ -33,7 +33,8 @@ def the_rate(run: Path) -> float:
 
 
 def tiny(entry: Any) -> list[str]:
-    settings = {k: v for k, v in entry.tiny.items() if k not in ("batch_size", "steps", "epochs")}
+    small = {k: v for k, v in entry.laptop.items() if k == "encoder"}
+    settings = {k: v for k, v in {**small, **entry.tiny}.items() if k not in ("batch_size", "steps", "epochs")}
     return [f"--{name}={value}" for name, value in settings.items() if not isinstance(value, dict | list | tuple)]
 
 
