@@ -62,6 +62,33 @@ def slow_likeness_ranking(a: Tensor, b: Tensor, *, normalize: bool, temperature:
     return (torch.stack(forth).mean() + torch.stack(back).mean()) / 2
 
 
+TURNS = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]]).bool()
+HYPOTHESES = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool()
+
+
+def slow_past_future(turns: Tensor) -> Tensor:
+    unit = turns / turns.norm(dim=2, keepdim=True)
+    pairs = []
+    for dialog, count in enumerate(TURNS.sum(1).tolist()):
+        for t in range(count - 1):
+            sides = unit[dialog, : t + 1].mean(0), unit[dialog, t + 1 : count].mean(0)
+            pairs.append((dialog, *(side / side.norm() for side in sides)))
+    rows = []
+    for i, (dialog, past, future) in enumerate(pairs):
+        others = [(past @ f / 0.2).exp() for j, (d, _, f) in enumerate(pairs) if d != dialog or j == i]
+        rows.append(sum(others).log() - past @ future / 0.2)
+    return torch.stack(rows).mean()
+
+
+def slow_nbest(scores: Tensor, quality: Tensor) -> Tensor:
+    rows = []
+    for s, w, kept in zip(scores, quality.detach(), HYPOTHESES, strict=True):
+        if kept.sum() > 1:
+            wanted = (w[kept] / 0.3).exp() / (w[kept] / 0.3).exp().sum()
+            rows.append(-(wanted * (s[kept] - s[kept].exp().sum().log())).sum())
+    return torch.stack(rows).mean()
+
+
 CASES = [
     *(
         Case(
@@ -71,6 +98,18 @@ CASES = [
             inputs=2,
         )
         for name, normalize, temperature in (("of products", False, 1.0), ("of cosines", True, 0.1))
+    ),
+    Case(
+        "past_future of dialogs",
+        lambda turns: losses.past_future(turns, TURNS, temperature=0.2),
+        slow_past_future,
+        shapes=((4, 4, 5),),
+    ),
+    Case(
+        "nbest_agreement of some",
+        lambda scores, quality: losses.nbest_agreement(scores, quality, HYPOTHESES, temperature=0.3),
+        slow_nbest,
+        shapes=((3, 3), (3, 3)),
     ),
     Case(
         "binary_nce of several labels",

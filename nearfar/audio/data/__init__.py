@@ -31,6 +31,7 @@ __all__ = [
 EMBEDDED = {
     "noises": "recordings of eight kinds of events, under noise",
     "voices": "speakers who say different things through different channels; those of the test set are others",
+    "dialogs": "dialogs with a machine that sometimes fails to hear, a quarter of them written down",
     "words": "ten words said by many speakers; those of the test set are others",
     "events": "events of eight kinds, three pitches and two tempi, with captions",
     "compositions": "events alone, one after another and at once, with captions and sentences that are wrong",
@@ -73,6 +74,10 @@ def load(
         return data
     if resample < 0:
         raise ValueError(f"resample must be at least 1 sample a second, or 0 for 16,000; got {resample}")
+    if str(data) == "dialogs":
+        from nearfar.audio.data import dialogs
+
+        return dialogs.made(count or 240)
     if data is None or str(data) in EMBEDDED:
         return _generated(str(data or "noises"), count, resample)
     path = Path(data)
@@ -138,6 +143,10 @@ def _npz(path: Path, resample: int) -> Sounds:
 
 def _table(path: Path, root: Path, options: dict[str, Any]) -> Data:
     table = read_table(path)
+    if "turns" in table.columns:
+        from nearfar.audio.data import dialogs
+
+        return dialogs.read(table, root, path.stem, options)
     files = table.first(*FILES)
     if files is None:
         raise ValueError(

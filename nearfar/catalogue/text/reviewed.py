@@ -45,7 +45,6 @@ ENTRIES = (
             loss="binary or ranking noise-contrastive estimation",
         ),
         verbs=("embeds", "predicts"),
-        paper_training={"epochs": 1, "batch_size": 64},
         laptop={
             "encoder": "tiny-bert",
             "optimization.lr": 1e-3,

@@ -9,6 +9,7 @@ a list's right passages        :func:`circle_loss`
 candidates in an order         :func:`ranked_margin`, and the likelihood of a whole order, :func:`list_mle`
 pairs, by who is like whom     :func:`likeness_ranking`
 attention of two views         :func:`attention_mutual_information`
+turns of dialogs               :func:`past_future`; hypotheses and a correction, :func:`nbest_agreement`
 texts and texts of labels      :func:`binary_nce`, each by itself, and :func:`ranking_nce`, among others
 =============================  ==================================================================
 
@@ -16,6 +17,7 @@ Ranking among the sentences of a batch is :func:`nearfar.losses.info_nce`.
 """
 
 from nearfar.losses.text.attention import attention_mutual_information
+from nearfar.losses.text.dialogs import nbest_agreement, past_future
 from nearfar.losses.text.energy import energy_hinge
 from nearfar.losses.text.likeness import likeness_ranking
 from nearfar.losses.text.lists import circle_loss
@@ -34,8 +36,10 @@ __all__ = [
     "energy_hinge",
     "likeness_ranking",
     "list_mle",
+    "nbest_agreement",
     "online_pair_margin",
     "pair_margin",
+    "past_future",
     "ranked_margin",
     "ranking_nce",
     "triplet_margin",
