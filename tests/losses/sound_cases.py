@@ -103,7 +103,27 @@ def composition_case(name: str, right: bool, wrong: bool) -> Case:
     return Case(f"composition_contrast{name}", loss, slow, shapes=tuple(shapes))
 
 
+HIDDEN = torch.tensor([[True, True, False, True, True], [False, False, True, True, False]])
+TOLD_FROM = torch.tensor([[[1, 3], [0, 0], [0, 1], [4, 3], [0, 1]], [[2, 3]] * 2 + [[3, 3], [2, 3], [2, 3]]])
+
+
+def masked_frame_contrast(predicted: Tensor, targets: Tensor) -> Tensor:
+    """Frame by frame."""
+    found = []
+    for row, step in HIDDEN.nonzero().tolist():
+        others = [int(o) for o in TOLD_FROM[row, step] if o != step]
+        scores = [cosine(predicted[row, step], targets[row, o]) / 0.3 for o in (step, *others)]
+        found.append(-torch.log_softmax(torch.stack(scores), 0)[0])
+    return torch.stack(found).mean()
+
+
 CASES = (
+    Case(
+        "masked_frame_contrast",
+        lambda p, y: losses.masked_frame_contrast(p, y, HIDDEN, TOLD_FROM, temperature=0.3),
+        masked_frame_contrast,
+        shapes=((2, 5, 6), (2, 5, 6)),
+    ),
     composition_case("", True, True),
     composition_case(" wrong alone", False, True),
     composition_case(" plain", False, False),
