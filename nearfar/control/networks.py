@@ -151,6 +151,10 @@ class Policy:
         """The actions in the middle of the distribution, or the likeliest choices."""
         raise NotImplementedError
 
+    def entropy(self, actions: Tensor) -> Tensor:
+        """(B,) how open the action is, in nats, estimated from actions that were drawn with gradients."""
+        return -self.log_prob(actions)
+
     def draw(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Actions with gradients, and their log-probabilities."""
         actions = self.sample(generator)
@@ -201,6 +205,9 @@ class Choices(Policy):
 
     def log_prob(self, actions: Tensor) -> Tensor:
         return (self.logs * actions).sum(-1)
+
+    def entropy(self, actions: Tensor) -> Tensor:
+        return -(self.logs.exp() * self.logs).sum(-1)
 
     @property
     def best(self) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -89,13 +91,12 @@ class RecurrentModel(nn.Module):
     Args:
         actions: numbers of an action.
         seen: width of what is seen.
-        certain: width of the recurrent network.
-        drawn: numbers that are drawn.
-        hidden: width of the layers.
+        world: widths.
     """
 
-    def __init__(self, actions: int, seen: int, *, certain: int = 200, drawn: int = 30, hidden: int = 200) -> None:
+    def __init__(self, actions: int, seen: int, world: World) -> None:
         super().__init__()
+        certain, drawn, hidden = world.certain, world.drawn, world.hidden
         self.drawn, self.certain = drawn, certain
         self.done = nn.Sequential(nn.Linear(drawn + actions, hidden), nn.ELU())
         self.cell = nn.GRUCell(hidden, certain)
@@ -144,6 +145,31 @@ class RecurrentModel(nn.Module):
             known = self.correct(expected, seen[:, step + 1], generator)
             found.append((expected, known))
         return joined([expected for expected, _ in found]), joined([known for _, known in found])
+
+    def costs(self, state: State, plans: Tensor, discount: float, cost: Callable[[State], Tensor]) -> Tensor:
+        """(N, P) the discounted costs of the states that plans (P, H, A) are expected to lead to from each of N states.
+
+        Args:
+            cost: of P states for each of the N, one after another; see :func:`repeated`.
+        """
+        count = len(state.drawn)
+        state = State(*(repeated(part, plans) for part in state))
+        total = state.drawn.new_zeros(len(state.drawn))
+        for step, actions in enumerate(plans.unbind(1)):
+            state = self.imagine(state, actions.repeat(count, 1), None)
+            total = total + discount**step * cost(state)
+        return total.reshape(count, -1)
+
+
+def every_plan(choices: int, steps: int, device: torch.device) -> Tensor:
+    """(choices ** steps, steps, choices) all sequences of choices, as one-hot rows."""
+    each = torch.eye(choices, device=device)
+    return torch.stack([each[list(plan)] for plan in product(range(choices), repeat=steps)])
+
+
+def repeated(rows: Tensor, plans: Tensor) -> Tensor:
+    """Each row (N, ...) as many times as there are plans, (N * P, ...)."""
+    return rows.repeat_interleave(len(plans), 0)
 
 
 def joined(states: list[State]) -> State:

@@ -12,8 +12,9 @@ from nearfar import workflow
 from nearfar.catalogue import find
 from nearfar.cli import main
 from nearfar.control.data import Recorded, Sampling, load, watched
-from nearfar.control.methods.cdiffuser import CDiffuser, Contrast, Planning
+from nearfar.control.methods.cdiffuser import CDiffuser
 from nearfar.control.plan_networks import PlanUNet, PlanValue
+from nearfar.control.planning import Contrast, Planning
 from nearfar.control.spaces import Spaces
 from nearfar.parts.diffusion import Diffusion
 from nearfar.reproductions.arms import build

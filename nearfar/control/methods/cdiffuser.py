@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from nearfar.control.data import Observed, Sampling, Sequences
 from nearfar.control.method import Agent, kept_parts, known, recorded
 from nearfar.control.plan_networks import PlanUNet, PlanValue
+from nearfar.control.planning import Contrast, Planning, guided
 from nearfar.control.spaces import Spaces, one_hot
 from nearfar.losses import return_contrast
 from nearfar.parts import MomentumEncoder
@@ -20,56 +20,6 @@ from nearfar.parts.diffusion import Diffusion
 from nearfar.training import Optimization, Update
 
 ADAM = Optimization("adam", lr=2e-4, weight_decay=0.0, schedule="constant")
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """What plans are pulled to and pushed from.
-
-    Args:
-        weight: of the contrast, at least 0; at 0 it is Diffuser. 0.001 to 0.1 by task in the release.
-        upper: share of all states, those of highest value, that are positives, in (0, 1].
-        lower: share of all states, those of lowest value, that are negatives, in [0, 1); none at 0.
-        each: sequences of positives, and of negatives, for each plan.
-        width: of the codes that are compared.
-        temperature: divides cosines, above 0.
-        include_positive: positives stand in the denominator as well.
-        discount: of the values by which states are sorted, in (0, 1].
-    """
-
-    weight: float = 0.5
-    upper: float = 0.65
-    lower: float = 0.2
-    each: int = 32
-    width: int = 256
-    temperature: float = 0.1
-    include_positive: bool = False
-    discount: float = 0.99
-
-    def __post_init__(self) -> None:
-        if self.weight < 0:
-            raise ValueError(f"contrast.weight must be at least 0, got {self.weight}")
-        if not 0 < self.upper <= 1 or not 0 <= self.lower < 1:
-            raise ValueError(
-                f"contrast.upper must be in (0, 1] and contrast.lower in [0, 1), got {self.upper} and {self.lower}"
-            )
-
-
-@dataclass(frozen=True)
-class Planning:
-    """How an action is found.
-
-    Args:
-        plans: that are drawn for each observation, of which the one of highest value begins.
-        climbs: steps along the value's gradient before each step of the diffusion; none at 0.
-        scale: of such a step, which the diffusion's variance multiplies.
-        last: levels below it are not guided.
-    """
-
-    plans: int = 64
-    climbs: int = 2
-    scale: float = 0.1
-    last: int = 2
 
 
 class CDiffuser(Agent):
@@ -209,24 +159,15 @@ class CDiffuser(Agent):
 
     def plan(self, observations: Tensor, generator: torch.Generator) -> Tensor:
         """(N, H, A + S) actions and states that begin at observations (N, S), the best of those that were drawn."""
-        count, how = len(observations), self.planning
         first = (observations - self.center[self.acts :]) / self.spread[self.acts :]
-        true = F.pad(first, (self.acts, 0))[:, None].repeat_interleave(how.plans, 0)
-        shape = (len(true), self.horizon, true.shape[-1])
-        x = self.begun(torch.randn(shape, generator=generator, device=self.device), true)
-        for level in reversed(range(len(self.diffusion))):
-            t = torch.full((len(x),), level, device=self.device)
-            _, variance = self.diffusion.before(x, level, level - 1, x)
-            for _ in range(how.climbs if level >= how.last else 0):
-                with torch.enable_grad():
-                    climbing = x.detach().requires_grad_()
-                    (slope,) = torch.autograd.grad(self.value(climbing, t).sum(), climbing)
-                x = self.begun(x + how.scale * variance * slope, true)
-            mean, _ = self.diffusion.before(x, level, level - 1, self.slow(x, t))
-            noise = torch.randn(shape, generator=generator, device=self.device)
-            x = self.begun(mean + variance**0.5 * noise, true)
-        best = self.value(x, torch.zeros(len(x), device=self.device)).reshape(count, how.plans).argmax(1)
-        return x.unflatten(0, (count, how.plans))[torch.arange(count), best] * self.spread + self.center
+        true = F.pad(first, (self.acts, 0))[:, None].repeat_interleave(self.planning.plans, 0)
+        start = torch.randn(len(true), self.horizon, true.shape[-1], generator=generator, device=self.device)
+        x = guided(
+            self.diffusion, self.slow, self.value, start, lambda x: self.begun(x, true), self.planning, generator
+        )
+        values = self.value(x, torch.zeros(len(x), device=self.device)).reshape(len(first), -1)
+        best = x.unflatten(0, values.shape)[torch.arange(len(first)), values.argmax(1)]
+        return best * self.spread + self.center
 
     def act(self, observed: Observed, *, generator: torch.Generator | None = None) -> Tensor:
         """The first actions of plans, which are drawn anew for each call: by ``generator``, or by a fixed one."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import torch
 from torch import Tensor, nn
 
 from nearfar.control.data import Observed, Sampling, Sequences
 from nearfar.control.method import Agent, kept_parts, known
-from nearfar.control.networks import Actor, Choices, Policy, mlp
-from nearfar.control.recurrent_model import PictureCodes, RecurrentModel, State, World, code, divergence, lambda_returns
+from nearfar.control.networks import Actor, Policy, mlp
+from nearfar.control.recurrent_model import (
+    PictureCodes,
+    RecurrentModel,
+    State,
+    World,
+    code,
+    divergence,
+    every_plan,
+    lambda_returns,
+    repeated,
+)
 from nearfar.control.spaces import Spaces
 from nearfar.losses import contrastive_free_energy, info_nce
 from nearfar.parts import MomentumEncoder
@@ -79,8 +87,7 @@ class ContrastiveActiveInference(Agent):
         self.sampling = Sampling(length=length, stack=stack)
         channels, *side = self.spaces.observation
         self.encoder = PictureCodes((channels * stack, *side), world.depth)
-        sizes = {"certain": world.certain, "drawn": world.drawn, "hidden": world.hidden}
-        self.model = RecurrentModel(self.spaces.actions, self.encoder.width, **sizes)
+        self.model = RecurrentModel(self.spaces.actions, self.encoder.width, world)
         wide = world.certain + world.drawn
         self.state_code = code(wide, world.hidden, world.code)
         self.seen_code = code(self.encoder.width, 2 * world.hidden, world.code)
@@ -125,9 +132,8 @@ class ContrastiveActiveInference(Agent):
             policy = self.actor(told[-1])
             actions = policy.sample(self.generator)
             logs.append(policy.log_prob(actions.detach()))
-            choosing = isinstance(policy, Choices)
-            spread.append(-(policy.logs.exp() * policy.logs).sum(1) if choosing else -policy.log_prob(actions))
-            state = self.model.imagine(state, actions.detach() if choosing else actions, self.generator)
+            spread.append(policy.entropy(actions))
+            state = self.model.imagine(state, actions.detach() if self.spaces.discrete else actions, self.generator)
             costs.append(contrastive_free_energy(self.state_code(state.features), goals, self._codes))
             after.append(self.slow.module(torch.cat([state.features, goals], 1)).squeeze(1))
         returns = lambda_returns(torch.stack(costs), torch.stack(after), discount=self.discount, trace=self.trace)
@@ -170,24 +176,11 @@ class ContrastiveActiveInference(Agent):
             raise ValueError("contrastive-active-inference prefers a picture, and this world sets none")
         if not self.search:
             return super().act(observed, generator=generator)
-        choices = torch.eye(self.spaces.actions, device=self.device)
-        plans = torch.stack([choices[list(plan)] for plan in product(range(len(choices)), repeat=self.search)])
-        count = len(observed.observations)
-        state = State(*(part.repeat_interleave(len(plans), 0) for part in self.expected(observed.observations)))
-        goals = self.preferred(observed.goals).repeat_interleave(len(plans), 0)
-        total = torch.zeros(len(goals), device=self.device)
-        for step in range(self.search):
-            state = self.model.imagine(state, plans[:, step].repeat(count, 1), None)
-            total += self.discount**step * self.distance(state, goals)
-        return plans[total.reshape(count, -1).argmin(1), 0]
+        state, goals = self.expected(observed.observations), self.preferred(observed.goals)
+        plans = every_plan(self.spaces.actions, self.search, self.device)
+        costs = self.model.costs(state, plans, self.discount, lambda end: self.distance(end, repeated(goals, plans)))
+        return plans[costs.argmin(1), 0]
 
     def kept(self) -> nn.Module:
-        return kept_parts(
-            {
-                "encoder": self.encoder,
-                "model": self.model,
-                "state_code": self.state_code,
-                "seen_code": self.seen_code,
-                "actor": self.actor,
-            }
-        )
+        names = ("encoder", "model", "state_code", "seen_code", "actor")
+        return kept_parts({name: getattr(self, name) for name in names})

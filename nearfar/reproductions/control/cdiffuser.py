@@ -10,7 +10,8 @@ from torch import Tensor
 
 from nearfar.control.data import Observed, Recorded, load
 from nearfar.control.evaluation import evaluate, judged, play
-from nearfar.control.methods.cdiffuser import CDiffuser, Contrast, Planning
+from nearfar.control.methods.cdiffuser import CDiffuser
+from nearfar.control.planning import Contrast, Planning
 from nearfar.reproductions.arms import build
 from nearfar.reproductions.control.learning import words
 from nearfar.reproductions.harness import Claim, Reproduction

@@ -22,6 +22,8 @@ from nearfar.training import Training, Update, fit
 
 STEPS, BATCH = 600, 16
 VARIANCE = 0.002
+TRIED = 1
+"""Seeds by which the setting was chosen, and which are not measured."""
 
 
 class Likelihood(ContrastiveActiveInference):
@@ -70,6 +72,7 @@ def ranked(method: Any, noise: float, seed: int) -> float:
 
 
 def run(seed: int) -> dict[str, dict[str, float]]:
+    seed += TRIED
     arms: dict[str, dict[str, float]] = {}
     for noise, where in ((0.0, "still"), (15.0, "noisy")):
         source = Recorded(record(Grid("open", 8, size=16, noise=noise), 3000, policy="random", seed=seed))
@@ -100,8 +103,9 @@ REPRODUCTION = Reproduction(
     nats, Adam 1e-3. The likelihood's model is the same with a decoder (variance {VARIANCE}), and its free energy the
     absolute error of what it draws from the preferred picture; the epistemic term is left out for both. Rank: the
     correlation of the free energy of all cells with their distance to a goal, mean over goals. Success: the goal is
-    reached within 20 steps by the best of all sequences of three moves. The paper learns policies in MiniGrid and
-    Reacher, and compares with Dreamer as well.""",
+    reached within 20 steps by the best of all sequences of three moves. On another seed a noise of deviation 40 left
+    no arm above the untrained model, so that it was lowered, and the variance with it. The paper learns policies in
+    MiniGrid and Reacher, and compares with Dreamer as well.""",
     claims=(
         Claim("Contrast tells distances better under noise", "contrast", "likelihood", "rank, noisy"),
         Claim("It reaches more goals under noise", "contrast", "likelihood", "success, noisy"),

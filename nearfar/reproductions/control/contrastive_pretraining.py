@@ -20,6 +20,8 @@ from nearfar.training import Training, fit
 SIDE, LIMIT, BATCH = 32, 200, 32
 PRETRAINING, CLONING = 250, 150
 SIZES = (20, 80, 320)
+TRIED = 2
+"""Seeds by which the setting was chosen, and which are not measured."""
 MOST = 100.0
 """What a label multiplier is cut off at."""
 
@@ -42,6 +44,7 @@ def world(count: int) -> CartPole:
 
 
 def run(seed: int) -> dict[str, dict[str, float]]:
+    seed += TRIED
     source = Recorded(record(world(8), 5000, policy="mixed", seed=seed))
     labels = demonstrations(world(8), max(SIZES), seed=500 + seed)
 
@@ -92,7 +95,7 @@ REPRODUCTION = Reproduction(
     {CLONING} of imitation of {", ".join(map(str, SIZES))} steps with what a scripted expert would do. From scratch has
     all {PRETRAINING + CLONING} updates on its labels. Pictures are not shifted by anyone: what tells the pole's speed
     here is less than a pixel. Return: of 20 episodes of at most {LIMIT} steps; the area is the mean over the logarithm
-    of the number of labels. The setting was chosen on one other seed.""",
+    of the number of labels. The setting was chosen on two other seeds.""",
     claims=(
         Claim("Pre-training earns more over all numbers of labels", "pre-trained", "from scratch", "area"),
         Claim(f"It does so with {SIZES[0]} labels", "pre-trained", "from scratch", f"return at {SIZES[0]}"),
