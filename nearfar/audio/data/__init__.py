@@ -60,7 +60,8 @@ def load(
             a ``.csv``, ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` table with a column of files (``path``,
             ``file``, ``filename``, ``audio``) and perhaps ``label`` (or ``class``, ``category``, ``speaker``),
             ``split``, columns of captions (``caption``, ``caption_1`` ...) and of sentences that are wrong
-            (``negative``, ``negative_1`` ...); an ``.npz`` file with ``waves`` (N, T), ``rate`` and perhaps
+            (``negative``, ``negative_1`` ...); a table of dialogs with ``turns`` as OD3's
+            (:func:`nearfar.audio.data.dialogs.read`); an ``.npz`` file with ``waves`` (N, T), ``rate`` and perhaps
             ``labels``; an embedded name, ``noises`` when nothing is given.
         resample: samples a second that files are brought to, 16,000 when 0. Embedded sounds have 8,000.
         longest: seconds of a file that are embedded, from its beginning; for training, files of twice that and more are

@@ -2,7 +2,9 @@
 
 After Bhattacharjee et al., 2022, IJCAI survey track, arXiv 2203.12000: a transform that makes positives keeps what a
 text means and changes how it looks. The grouping into levels is ours. Translations and paraphrases come from the
-user's own function (:func:`rewriting`); transforms of embedded words work inside an encoder.
+user's own function (:func:`rewriting`); transforms of embedded words work inside an encoder. Of those reviewed are not
+here: words replaced by their TF-IDF or by a masked language model, mixed texts, adversarial noise, and spans of longer
+documents.
 """
 
 from __future__ import annotations
