@@ -17,6 +17,7 @@ from nearfar.generation.data.drawn_ink import inks
 from nearfar.generation.data.ink import holds_ink, read_inks
 from nearfar.generation.data.photos import photos
 from nearfar.generation.data.pictures import PictureBatch, Pictures, pictures_of
+from nearfar.generation.data.speech import holds_speech, read_speech, speech
 from nearfar.generation.data.styles import styled_photos, with_styles
 from nearfar.sources.tables import TABLES, suffix_of
 from nearfar.training import Data
@@ -104,7 +105,14 @@ INKS = Kind(
     read=lambda path, options: read_inks(path, strict=options.strict, max_bad=options.max_bad),
 )
 
-KINDS: tuple[Kind, ...] = (INKS, PICTURES)
+SPEECH = Kind(
+    embedded={"speech": "drawn spectra of ten phonemes by 20 voices, half of them written down; 4 voices held out"},
+    make=lambda name, options: speech(options.examples, options.seed),
+    reads=holds_speech,
+    read=lambda path, options: read_speech(path, strict=options.strict, max_bad=options.max_bad),
+)
+
+KINDS: tuple[Kind, ...] = (SPEECH, INKS, PICTURES)
 """Kinds in the order in which they are asked whether a path is theirs."""
 
 EMBEDDED: dict[str, str] = {name: text for kind in reversed(KINDS) for name, text in kind.embedded.items()}
@@ -125,8 +133,8 @@ def load(
 
     Args:
         data: a folder of pictures, a table of picture files with captions or labels, whatever else vision reads, an
-            array of pictures, lines of JSON with ``text`` and ``strokes`` (inks), ``new`` for nothing at all, or an
-            embedded name; ``sprites`` when nothing is given.
+            array of pictures, lines of JSON with ``text`` and ``strokes`` (inks) or with ``audio``
+            (speech), ``new`` for nothing at all, or an embedded name; ``sprites`` when nothing is given.
         size: side in pixels to which pictures are brought; embedded sets have their own, files 96.
         examples: number of examples that drawn sets have for training.
         data_seed: of drawn sets; another gives other examples of the same kind.
