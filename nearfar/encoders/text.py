@@ -105,7 +105,7 @@ class TextEncoder(nn.Module):
             return states[:, 0]
         if self.pooling == "last_token":
             last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
-            return states[torch.arange(len(states), device=states.device), last]
+            return states[torch.arange(states.shape[0], device=states.device), last]
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp_min(1)
 

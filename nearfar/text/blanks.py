@@ -72,7 +72,7 @@ class BlankEncoder(TextEncoder):
     def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
         # What follows the blank is the same in every sentence.
         last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
-        return states[torch.arange(len(states), device=states.device), last - self.back]
+        return states[torch.arange(states.shape[0], device=states.device), last - self.back]
 
 
 def words_of(encoder: TextEncoder) -> Any:
