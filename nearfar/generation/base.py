@@ -28,6 +28,13 @@ from nearfar.generation.diffusion import Diffusion
 
 HUB = "hf:"
 UNETS = ("UNet2DModel", "UNet2DConditionModel")
+WANTED = [
+    f"{part}/*.{kind}"
+    for part in ("unet", "scheduler", "vae", "text_encoder", "tokenizer")
+    for kind in ("json", "txt", "safetensors")
+] + ["config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"]
+"""Files of a repository that are fetched: the parts above, not other formats and checkpoints of all parts in one."""
+UNWANTED = ["*.fp16.*", "*non_ema*"]
 
 
 class Base(nn.Module):
@@ -192,8 +199,8 @@ def open_base(base: str | Path | Base) -> Base:
     if name.startswith(HUB):
         from huggingface_hub import snapshot_download
 
-        patterns = ["*.json", "*.safetensors", "*.txt"]
-        return read_base(Path(snapshot_download(name.removeprefix(HUB), allow_patterns=patterns)))
+        found = snapshot_download(name.removeprefix(HUB), allow_patterns=WANTED, ignore_patterns=UNWANTED)
+        return read_base(Path(found))
     return read_base(Path(name).expanduser())
 
 

@@ -84,6 +84,33 @@ def test_a_model_is_the_same_after_it_was_written(base: Base, tmp_path: Path) ->
         read_base(tmp_path)
 
 
+def test_of_a_repository_only_the_parts_are_fetched(base: Base, tmp_path: Path, monkeypatch: Any) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    asked = {}
+
+    def fetched(name: str, **patterns: list[str]) -> str:
+        asked.update(patterns, name=name)
+        write_base(base, tmp_path)
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", fetched)
+    assert open_base("hf:some/model").shape == base.shape
+    files = {
+        "unet/diffusion_pytorch_model.safetensors": True,
+        "text_encoder/model.safetensors": True,
+        "tokenizer/merges.txt": True,
+        "unet/diffusion_pytorch_model.fp16.safetensors": False,
+        "unet/diffusion_pytorch_model.bin": False,
+        "safety_checker/model.safetensors": False,
+        "model-pruned.safetensors": False,
+    }
+    chosen = hub.utils.filter_repo_objects(
+        [*files], allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"]
+    )
+    assert [*chosen] == [name for name, wanted in files.items() if wanted]
+    assert asked["name"] == "some/model"
+
+
 def test_other_models_are_refused_in_a_sentence(base: Base, tmp_path: Path, sprites: Any) -> None:
     with pytest.raises(ValueError, match=r"is no folder of diffusers: there is no config\.json"):
         open_base(tmp_path)

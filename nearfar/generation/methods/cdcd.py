@@ -73,7 +73,8 @@ class CDCD(Generates, Method):  # type: ignore[misc]
         auxiliary: w, at least 0; 5e-4 but for ImageNet's 1e-3.
         adaptive: whether the weights of the auxiliary and of the contrast change with the level; otherwise factors 1.
         on_masked, elsewhere: weight of divergences at places that are masked, and at others.
-        averaging: momentum of the averaged weights, which generate; moved every ``averaging_every`` steps.
+        averaging: momentum of the averaged weights, which generate; moved every ``averaging_every`` steps, and at first
+            the mean of all so far (the release begins at the full momentum).
         optimization: AdamW; the release halves its rate on plateaus.
     """
 
