@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.common.memory import check_room
+from nearfar.multimodal.data.beside import beside, parts_beside
 from nearfar.multimodal.data.composed import Triplets, are_triplets, read_triplets
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.data.tables import Reading, kinds_of, missing, read_rows, tuples
@@ -56,7 +58,8 @@ def load(
     (:func:`nearfar.multimodal.data.composed.read_triplets`). It is one of captioned images where it has a column of
     pictures and one of captions, and nothing of sounds or of further pictures; any other is one of rows with several
     modalities, and so is every table with ``modalities``. A folder of tables named ``train``, ``test`` and so on is
-    those parts (:mod:`nearfar.sources.splits`).
+    those parts (:mod:`nearfar.sources.splits`). A folder of pictures with a ``.txt`` beside each, a caption in each
+    line, is one of captioned images; its folders ``train``, ``test`` and so on are its parts.
 
     Args:
         data: a ``.parquet`` table with a column of encoded images and a column ``caption`` (or ``text``), a ``.csv``,
@@ -121,11 +124,13 @@ def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
 
 
 def _parts(path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any) -> Data:
-    """A folder of tables named after the parts of one data set."""
+    """A folder of tables named after the parts of one data set, or of pictures with their captions beside them."""
     parts, _ = by_split(p for p in path.iterdir() if p.is_file() and suffix_of(p) in TABLES)
-    if not parts:
-        raise ValueError(f"{path} is a folder without a table named train; accepted are {', '.join(TABLES)} files")
-    found = {name: _table(of[0], modalities, pictures, reading, **checks) for name, of in parts.items()}
+    if parts:
+        found = {name: _table(of[0], modalities, pictures, reading, **checks) for name, of in parts.items()}
+    else:
+        folders = parts_beside(path)
+        found = {name: _files(of, beside(of), reading.size, root=of, **checks) for name, of in folders.items()}
     train = found.pop("train")
     train._splits = dict[str, Data](found)
     return train
@@ -154,13 +159,15 @@ def _is_pairs(table: Table) -> bool:
     return table.first(*CAPTIONS) is not None and table.first(*FILES) is not None and not others
 
 
-def _files(path: Path, table: Table, size: int, **checks: Any) -> CaptionedImages:
+def _files(path: Path, table: Table, size: int, *, root: Path | None = None, **checks: Any) -> CaptionedImages:
     captions, files = table.first(*CAPTIONS), table.first(*FILES)
     if captions is None or files is None:
         raise ValueError(
             f"{path} has the columns {', '.join(table.columns)}; expected one of {', '.join(CAPTIONS)} and one of "
             f"{', '.join(FILES)}"
         )
+    count = len(table.places)
+    check_room(3 * count * size**2, f"{path}, with {count:,} pictures at {size} x {size} pixels,")
     images: list[np.ndarray] = []
 
     def why(row: int) -> str:
@@ -169,7 +176,7 @@ def _files(path: Path, table: Table, size: int, **checks: Any) -> CaptionedImage
         if why_no_text(files[row]):
             return "it names no picture"
         try:
-            images.append(square(path.parent / files[row], size))
+            images.append(square((root or path.parent) / files[row], size))
         except PictureError as error:
             return f"{files[row]}: {error}"
         return ""
