@@ -24,8 +24,6 @@ class PromptExperts(nn.Module):
     Shape: contents and contexts (N, M, D) to the weights (N, M) and the features (N, D).
     """
 
-    by_example = ("forward",)
-
     def __init__(self, dim: int, experts: int = 4, temperature: float = 0.2) -> None:
         super().__init__()
         if dim < 2 or experts < 2 or temperature <= 0:
