@@ -123,6 +123,9 @@ def test_the_stages_bring_their_sentences(data: CaptionedSounds, monkeypatch: py
             if stage == "hard negatives":
                 assert set(wrong) <= set(batch.negatives[row])
         assert torch.isfinite(method.loss(views))
+    greedy = CompA(**{**SMALL, "negatives": 90, "positives": 90}, composed=1.0)
+    many = greedy.views(batch._replace(negatives=[[f"not {n}" for n in range(90)] for _ in batch.negatives]))
+    assert max(map(len, many.negatives)) == 4
     kept = CompA(**SMALL, composed=0.0).views(batch)
     assert not any(kept.positives)
     assert all(caption in of for caption, of in zip(kept.captions, batch.captions, strict=True))

@@ -59,8 +59,8 @@ def voices(
     count: int = 120,
     *,
     utterances: int = 4,
-    held_out: int = 30,
-    held_out_utterances: int = 6,
+    held_out: int = 24,
+    held_out_utterances: int = 5,
     phones: int = 16,
     seed: int = 0,
 ) -> Sounds:

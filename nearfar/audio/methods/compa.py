@@ -20,7 +20,8 @@ from nearfar.training.steps import Phase
 
 STAGES = "contrast", "hard negatives", "modular"
 CHANCES = 64
-"""Numbers in [0, 1) that a row's sounds and sentences are drawn with, the last for whether it is put together."""
+"""Numbers in [0, 1) that a row's sound and sentences are drawn with, besides those of the data: the largest form needs
+less than 40, and the last says whether the row is put together."""
 
 
 class Sentences(NamedTuple):
@@ -95,7 +96,8 @@ class CompA(CaptionedMethod):
         if self.phase == "contrast":
             return Sentences(waves, captions, none, none)
         n, device = len(captions), waves.device
-        drawn = for_examples(lambda k: torch.rand(k, CHANCES, generator=self.generator, device=device), n)
+        numbers = CHANCES + self.counts[1]
+        drawn = for_examples(lambda k: torch.rand(k, numbers, generator=self.generator, device=device), n)
         choices = [Choices(each) for each in drawn.tolist()]
         wrong = [choose.some(each, self.counts[1]) for each, choose in zip(batch.negatives, choices, strict=True)]
         found = Sentences(waves, captions, none, wrong)
