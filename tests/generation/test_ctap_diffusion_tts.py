@@ -161,6 +161,9 @@ def test_files_of_speech(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="phones and seconds are lists of one length"):
         load(path, max_bad=0.5)
     path.write_text("\n".join(map(json.dumps, lines[:2])))
+    with pytest.raises(ValueError, match="this run learned from 20 bands, and the inputs have 80"):
+        next(CTAPDiffusion(**SMALL).generate(load(path)))
+    assert CTAPDiffusion(**{**SMALL, "bands": 80}).evaluate(load(path).subset(np.array([1]))) == {}
     with pytest.raises(ValueError, match="utterance 1 has no phonemes that could be spoken"):
         [*CTAPDiffusion(**{**SMALL, "bands": 80}).generate(load(path))]
 

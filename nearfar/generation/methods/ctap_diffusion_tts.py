@@ -258,8 +258,11 @@ class CTAPDiffusion(Generates, Method):  # type: ignore[misc]
         """Each line's phonemes in the voice of its sound.
 
         Raises:
-            ValueError: a line without phonemes.
+            ValueError: a line without phonemes, or spectrograms with other bands.
         """
+        bands = len(self.encoder.of_sound.mean)
+        if batch.mels[0].shape[1] != bands:
+            raise ValueError(f"this run learned from {bands} bands, and the inputs have {batch.mels[0].shape[1]}")
         silent = [row for row, phones in zip(batch.rows.tolist(), batch.phones, strict=True) if not phones]
         if silent:
             raise ValueError(f"utterance {silent[0]} has no phonemes that could be spoken; give phones and seconds")
@@ -277,6 +280,8 @@ class CTAPDiffusion(Generates, Method):  # type: ignore[misc]
           is better for both;
         - ``phone retrieval``: how often a frame of S has a frame of its own phoneme nearest among the batch's frames
           of P; not of a ``direct`` run.
+
+        Empty where no held-out utterance has its phonemes written down.
         """
         errors, drawn, true, right = [], [], [], []
         for _, batch in in_order(asked(data).sample(64), BATCH):
@@ -294,6 +299,8 @@ class CTAPDiffusion(Generates, Method):  # type: ignore[misc]
             errors += [((a - b) / scale).square().mean().sqrt().item() for a, b in zip(made, mels, strict=True)]
             drawn += lasts
             true += views.frames
+        if not errors:
+            return Scores()
         logs = [torch.cat(each).float().log().cpu().numpy() for each in (drawn, true)]
         found = {"mel distortion": float(np.mean(errors)), "duration distance": float(wasserstein_distance(*logs))}
         scores = Scores(found, lower=[*found])
