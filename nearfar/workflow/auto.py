@@ -7,7 +7,8 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,7 +139,8 @@ def paper_cost(entry: Entry, collection: Any, size: int | None) -> str:
     batch = int(length.get("batch_size", 256))
     steps = length.get("steps") or math.ceil(length.get("epochs", 100) * max(size // batch, 1))
     try:
-        method = build_method(entry, {}, collection, 0).eval()
+        with without_the_hub():
+            method = build_method(entry, {}, collection, 0).eval()
         examples = collection.batch(np.arange(min(2, size)))
         with torch.no_grad():
             method.encode(examples)
@@ -152,6 +154,19 @@ def paper_cost(entry: Entry, collection: Any, size: int | None) -> str:
     encoder = method.config.get("encoder")
     with_it = f" with {encoder}" if isinstance(encoder, str) else ""
     return f"--preset paper would take {steps:,} steps of {batch}{with_it}: about {in_time(seconds)} here"
+
+
+@contextmanager
+def without_the_hub() -> Iterator[None]:
+    """Within this block a model is found on this machine or not at all: nothing is fetched, and nobody waits for it."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def device_in_words() -> str:

@@ -87,3 +87,25 @@ def test_steps_fit_into_the_budget_and_never_outlast_their_use() -> None:
 def test_a_budget_without_auto_is_refused(capsys) -> None:
     assert main(["train", "simclr", "--budget", "5m"]) == 2
     assert "--budget is for --preset auto" in capsys.readouterr().err
+
+
+def test_what_the_paper_would_cost_asks_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    calls = []
+
+    def asked(*words: object, **_: object) -> None:
+        calls.append(words)
+        raise OSError("there is no network")
+
+    monkeypatch.setattr(socket.socket, "connect", asked)
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
+    from huggingface_hub import constants
+
+    from nearfar.text.data import load
+
+    before = constants.HF_HUB_OFFLINE
+    said = auto.paper_cost(find("simcse"), load(["one", "two", "three"]), 3)
+    assert said == "--preset paper would take 1 steps of 64"
+    assert not calls
+    assert before == constants.HF_HUB_OFFLINE
