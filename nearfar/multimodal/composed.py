@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.evaluation import retrieval
-from nearfar.multimodal.method import DualEncoder
+from nearfar.multimodal.method import DualEncoder, PairEncoder
 from nearfar.training import Method
 from nearfar.training.embed import to_device
 
@@ -66,7 +66,7 @@ def composed(method: Method, images: Tensor, changes: Sequence[str]) -> Tensor:
     if callable(own):
         return own(images, changes)
     towers = method.encoder
-    assert isinstance(towers, DualEncoder)
+    assert isinstance(towers, PairEncoder)
     return F.normalize(towers.embed_images(images), dim=1) + F.normalize(towers.embed_text([*changes]), dim=1)
 
 
@@ -74,7 +74,7 @@ def composed(method: Method, images: Tensor, changes: Sequence[str]) -> Tensor:
 def picture_features(method: Method, pictures: np.ndarray) -> Tensor:
     """Embeddings (M, D), not normalised, of pictures (M, H, W, 3) uint8, in evaluation mode and without gradients."""
     towers = method.encoder
-    assert isinstance(towers, DualEncoder)
+    assert isinstance(towers, PairEncoder)
     with method.frozen():
         parts = [
             towers.embed_images(to_device(torch.from_numpy(pictures[i : i + BLOCK]).permute(0, 3, 1, 2), method.device))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from nearfar.encoders.tokens import PADDING, START
 from nearfar.encoders.vocabulary import END, UNKNOWN, Vocabulary
+from nearfar.multimodal.composed import composed
 from nearfar.multimodal.data import CaptionedImages
 from nearfar.multimodal.field import FIELD
 from nearfar.multimodal.methods.cobit import CoBIT, Weights
@@ -142,6 +143,9 @@ def test_it_finds_writes_and_draws(colours: CaptionedImages, tmp_path: Path) -> 
     drawn = np.stack([each.drawn for each in made]).astype(float)
     own, others = np.abs(drawn - gallery.images), np.abs(drawn - np.roll(gallery.images, 1, 0))
     assert own.mean() < 0.7 * others.mean()
+    with method.frozen():
+        asked = composed(method, gallery.batch(np.arange(3)).images, ["red beside blue"] * 3)
+    assert asked.shape == (3, 16)
     assert FIELD.write is not None
     paths = FIELD.write(iter(made[:2]), tmp_path / "made")
     lines = [json.loads(line) for line in paths[-1].read_text().splitlines()]
