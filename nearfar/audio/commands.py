@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _verify(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar verify",
         description="Compare the two recordings of every trial of a list by a finished run, and measure the equal "
         "error rate and the minimum detection cost.",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _play(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar play", description=COMMANDS["play"].help)
+    parser = Parser(prog="nearfar play", description=COMMANDS["play"].help)
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--episodes", type=int, default=10, help="how many")
     parser.add_argument("--env", help="another world than the run's own")
@@ -73,7 +73,7 @@ def _check_video(path: Path, overwrite: bool) -> None:
 
 
 def _record(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data record", description=COMMANDS["data record"].help)
+    parser = Parser(prog="nearfar data record", description=COMMANDS["data record"].help)
     parser.add_argument("--env", required=True, help="the world: one of ours, or an id of gymnasium's")
     parser.add_argument("--policy", default="scripted", help="scripted, random, or the folder of a finished run")
     parser.add_argument("--steps", type=int, default=10_000, help="steps, of all environments together")
@@ -99,7 +99,7 @@ def _record(words: Sequence[str]) -> int:
 
 
 def _branchings(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data branchings", description=COMMANDS["data branchings"].help)
+    parser = Parser(prog="nearfar data branchings", description=COMMANDS["data branchings"].help)
     parser.add_argument("problems", type=Path, nargs="+", help=".mps or .lp files, solved one after another")
     parser.add_argument("--count", type=int, default=1000, help="decisions, of all problems together, at most")
     parser.add_argument("--each", type=int, default=100, help="decisions of one problem, at most")
@@ -128,7 +128,7 @@ def _branchings(words: Sequence[str]) -> int:
 
 
 def _solve(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar solve", description=COMMANDS["solve"].help)
+    parser = Parser(prog="nearfar solve", description=COMMANDS["solve"].help)
     parser.add_argument("problem", type=Path, help="an .mps or .lp file")
     parser.add_argument("--run", type=Path, help="folder of a run that decides on what to branch; SCIP's rules without")
     parser.add_argument("--seconds", type=float, default=3600, help="at most")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 PLAIN = "greedy"
@@ -12,12 +13,11 @@ PLAIN = "greedy"
 
 def decodings(argv: Sequence[str]) -> int:
     """Several decoders on the same prompts, in one table."""
-    import argparse
     import json
 
     from nearfar.cli.words import parse_own
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar decodings",
         description="Compare decoders on the same prompts: accuracy where answers are known, agreement with the first, "
         "tokens per second. Further arguments are settings of every decoder that has them, such as "

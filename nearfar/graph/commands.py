@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from nearfar.cli.words import writable
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _describe(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar describe", description=COMMANDS["describe"].help)
+    parser = Parser(prog="nearfar describe", description=COMMANDS["describe"].help)
     parser.add_argument("graph", type=Path, help="an .npz file with texts (N,), edge_index (2, E) and perhaps y")
     parser.add_argument("--model", required=True, help="http://host/v1#name, a folder, hf:<model>, or kept answers")
     parser.add_argument("--classes", required=True, help="what texts may be about, with commas between")

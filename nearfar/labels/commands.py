@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _discover(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar discover", description=COMMANDS["discover"].help)
+    parser = Parser(prog="nearfar discover", description=COMMANDS["discover"].help)
     parser.add_argument("run", type=Path, help="folder of a finished run of gcd or protogcd")
     parser.add_argument("pictures", nargs="?", help="pictures to group; those of the run when not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="table for the groups, .csv")
@@ -70,7 +71,7 @@ def _write(options: argparse.Namespace) -> int:
 
 
 def _counts(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data counts", description=COMMANDS["data counts"].help)
+    parser = Parser(prog="nearfar data counts", description=COMMANDS["data counts"].help)
     parser.add_argument("data", help="a folder, a table or an embedded name, as `nearfar train supcon --data` takes it")
     parser.add_argument("--levels", help="columns of a table that are levels of a hierarchy")
     options = parser.parse_args(list(words))

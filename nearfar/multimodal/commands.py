@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.cli.words import writable
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 TABLES = (".csv", ".parquet")
@@ -16,7 +17,7 @@ TEMPLATE = "a picture of a {}"
 
 
 def _search(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar search", description=COMMANDS["search"].help)
+    parser = Parser(prog="nearfar search", description=COMMANDS["search"].help)
     parser.add_argument("run", help="a run's folder")
     parser.add_argument("query", help="words, or a picture file")
     parser.add_argument("--in", dest="pictures", required=True, help="a folder of pictures, a table of them, or a set")
@@ -47,7 +48,7 @@ def _search(words: Sequence[str]) -> int:
 
 
 def _zero_shot(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar zero-shot", description=COMMANDS["zero-shot"].help)
+    parser = Parser(prog="nearfar zero-shot", description=COMMANDS["zero-shot"].help)
     parser.add_argument("run", help="a run's folder")
     parser.add_argument("pictures", help="a folder of pictures, a table of them, or an embedded set")
     parser.add_argument("--classes", type=Path, required=True, help="a text file with the name of a class in each line")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def export_policy(argv: Sequence[str]) -> int:
     """A run's language model as a folder that transformers, or with ``--adapter`` peft, loads."""
-    import argparse
     from pathlib import Path
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nearfar export-policy", description="Write a run's language model as a folder that transformers loads."
     )
     parser.add_argument("run", help="a run's folder")

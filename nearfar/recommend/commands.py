@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _recommend(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar recommend", description=COMMANDS["recommend"].help)
+    parser = Parser(prog="nearfar recommend", description=COMMANDS["recommend"].help)
     parser.add_argument("run", help="a finished run's folder")
     parser.add_argument("users", nargs="?", type=Path, help="a table with a column user, or one name a line; all users")
     parser.add_argument("-k", type=int, default=20, help="how many items for each user")

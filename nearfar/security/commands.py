@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _audit(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar audit", description=COMMANDS["audit"].help)
+    parser = Parser(prog="nearfar audit", description=COMMANDS["audit"].help)
     parser.add_argument("run", type=Path, help="folder of a finished run of a method on pictures")
     parser.add_argument("--data", help="labelled pictures with a held-out set; those of the run when not given")
     parser.add_argument("--pictures", type=int, default=600, help="how many training and held-out pictures, at most")

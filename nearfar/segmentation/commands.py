@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _parse_check(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data check", description=COMMANDS["data check"].help)
+    parser = Parser(prog="nearfar data check", description=COMMANDS["data check"].help)
     parser.add_argument("path", type=Path, help="folder of scenes, or a published data set")
     parser.add_argument("--classes", help="set that labels may use, for example carla4agt16")
     _add_layout(parser)
@@ -48,7 +49,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _parse_stats(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data stats", description=COMMANDS["data stats"].help)
+    parser = Parser(prog="nearfar data stats", description=COMMANDS["data stats"].help)
     parser.add_argument("path", type=Path, help="folder of scenes")
     _add_layout(parser)
     return _stats(parser.parse_args(words))
@@ -67,7 +68,7 @@ def _stats(options: argparse.Namespace) -> int:
 
 
 def _parse_export(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data export", description=COMMANDS["data export"].help)
+    parser = Parser(prog="nearfar data export", description=COMMANDS["data export"].help)
     parser.add_argument("name", choices=["street"], help="the embedded set")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--scenes", type=int, default=160, help="number of scenes for training; 40 more for validation")
@@ -88,7 +89,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _parse_record(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data record", description=COMMANDS["data record"].help)
+    parser = Parser(prog="nearfar data record", description=COMMANDS["data record"].help)
     parser.add_argument("--town", default="Town10HD", help="name of the map")
     parser.add_argument("--scenes", type=int, default=100, help="number of scenes to record")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files; scenes in it are kept")
@@ -125,7 +126,7 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _parse_render(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar data render", description=COMMANDS["data render"].help)
+    parser = Parser(prog="nearfar data render", description=COMMANDS["data render"].help)
     parser.add_argument("configs", type=Path, nargs="+", help="configuration files of scenes")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     _add_server(parser)
@@ -146,7 +147,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _count(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar count", description=COMMANDS["count"].help)
+    parser = Parser(prog="nearfar count", description=COMMANDS["count"].help)
     parser.add_argument("run", help="a finished run's folder")
     parser.add_argument("pictures", nargs="+", type=Path, help="files")
     parser.add_argument("--phrase", action="append", required=True, help="what to count; may be given several times")

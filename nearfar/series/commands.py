@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"nearfar {name}", description=COMMANDS[name].help)
+    parser = Parser(prog=f"nearfar {name}", description=COMMANDS[name].help)
     parser.add_argument("run", help="a run's folder")
     parser.add_argument("data", nargs="?", help="the series; the run's own data when not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nearfar.cli.words import writable
+from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
 
 def _mine(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar mine", description=COMMANDS["mine"].help)
+    parser = Parser(prog="nearfar mine", description=COMMANDS["mine"].help)
     parser.add_argument("run", help="a run's folder: the teacher")
     parser.add_argument("pairs", help="a table with a query and a positive in each row, or a folder as BEIR's")
     parser.add_argument("--corpus", type=Path, help="a file of further passages; without it the positives alone")
@@ -73,7 +73,7 @@ def _mine(words: Sequence[str]) -> int:
 
 
 def _search(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar search", description=COMMANDS["search"].help)
+    parser = Parser(prog="nearfar search", description=COMMANDS["search"].help)
     parser.add_argument("run", help="a run's folder")
     parser.add_argument("corpus", type=Path, help="a file of passages, or a folder as BEIR's")
     parser.add_argument("queries", type=Path, nargs="?", help="a file of queries; those of the folder otherwise")
@@ -167,7 +167,7 @@ def _write_ranking(path: Path, columns: dict[str, Any]) -> None:
 
 
 def _rewrite(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar rewrite", description=COMMANDS["rewrite"].help)
+    parser = Parser(prog="nearfar rewrite", description=COMMANDS["rewrite"].help)
     parser.add_argument("sentences", help="a text file or table of sentences")
     parser.add_argument("--model", required=True, help="an instructed language model: a folder, or hf:<model>")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
@@ -202,7 +202,7 @@ def _rewrite(words: Sequence[str]) -> int:
 
 
 def _export(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar export", description=COMMANDS["export"].help)
+    parser = Parser(prog="nearfar export", description=COMMANDS["export"].help)
     parser.add_argument("run", help="a run's folder")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a folder that is not there yet, or is empty")
     parser.add_argument("--onnx", action="store_true", help="model.onnx, instead of what sentence-transformers opens")
@@ -219,7 +219,7 @@ def _export(words: Sequence[str]) -> int:
 
 
 def _feedback(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar feedback", description=COMMANDS["feedback"].help)
+    parser = Parser(prog="nearfar feedback", description=COMMANDS["feedback"].help)
     parser.add_argument("sentences", help="sentences; or, only to be scored, a table of them with their positives")
     parser.add_argument("--model", required=True, help="http://host/v1#name, a folder, hf:<model>, or kept answers")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
@@ -262,7 +262,7 @@ def _feedback(words: Sequence[str]) -> int:
 
 
 def _transforms(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="nearfar transforms", description=COMMANDS["transforms"].help)
+    parser = Parser(prog="nearfar transforms", description=COMMANDS["transforms"].help)
     parser.add_argument("sentences", help="a text file or table of sentences")
     parser.add_argument("--judge", required=True, help="a run's folder, or an encoder by name such as hf:<model>")
     parser.add_argument("--only", help="one transform, by name; all that need nothing when not given")
