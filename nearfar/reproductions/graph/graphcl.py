@@ -13,7 +13,6 @@ from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.training import embed
 
 MUTAG = shared("mutag/mutag.npz")
-METRIC = "accuracy on mutag" if MUTAG else "accuracy"
 
 
 def run(seed: int) -> dict[str, dict[str, float]]:
@@ -51,10 +50,8 @@ REPRODUCTION = Reproduction(
     vector machine over ten folds.""",
     claims=(
         Claim("GraphCL beats the untrained network", "graphcl", "untrained", "accuracy"),
-        *(
-            (Claim("GraphCL beats the untrained network on MUTAG", "graphcl", "untrained", METRIC, needs="mutag"),)
-            if MUTAG
-            else ()
+        Claim(
+            "GraphCL beats the untrained network on MUTAG", "graphcl", "untrained", "accuracy on mutag", needs="mutag"
         ),
         Claim("The changes help", "graphcl", "without changes", "accuracy", role="ablation"),
         Claim("GraphCL beats the sizes of the graphs", "graphcl", "sizes alone", "accuracy", role="sanity"),
