@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -64,7 +65,8 @@ class MixedBarlowTwins(ImageMethod):
 
     def views(self, batch: ImageBatch) -> MixedViews:
         first, second = super().views(batch)
-        drawn = torch.distributions.Beta(self.concentration, self.concentration).sample()
+        seed = int(torch.randint(2**62, (), generator=self.generator, device=self.device))  # the same on all processes
+        drawn = np.random.default_rng(seed).beta(self.concentration, self.concentration)
         share = first.new_full((len(first), 1), float(drawn))
         everyone = whole_batch(second)
         order = torch.randperm(len(everyone), generator=self.generator, device=second.device)
