@@ -140,11 +140,12 @@ def fit(
 ) -> Method:
     """Train ``method`` on ``data``; returns it, trained, on the CPU in evaluation mode.
 
-    Without ``run`` nothing is written. With ``checkpoint`` the run continues from there, to the bit. Signals that ask
-    the process to stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`. What a run
-    changes for the whole process (torch's random state, warnings, handlers of signals, levels of loggers) is as before
-    when it ends, and callbacks that other packages register with Lightning take no part. ``loggers`` of Lightning get
-    the loss, its terms and what the monitor measures, every ``log_every`` steps.
+    A method in evaluation mode, as an earlier call leaves it, is trained in training mode all the same. Without ``run``
+    nothing is written. With ``checkpoint`` the run continues from there, to the bit. Signals that ask the process to
+    stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`. What a run changes for the
+    whole process (torch's random state, warnings, handlers of signals, levels of loggers) is as before when it ends,
+    and callbacks that other packages register with Lightning take no part. ``loggers`` of Lightning get the loss, its
+    terms and what the monitor measures, every ``log_every`` steps.
 
     Raises:
         NonFiniteError: a loss, gradient or weight is NaN or infinite.
@@ -152,8 +153,9 @@ def fit(
         OutOfMemory: a step needs more memory than there is.
         Stopped: the process was sent SIGTERM or SIGUSR1. KeyboardInterrupt: Ctrl-C.
     """
-    training = training or Training()
-    training = settled(method, data, training)
+    training = settled(method, data, training or Training())
+    if not method.training:  # as fit leaves it; frozen parts of a method that was never evaluated stay as they are
+        method.train()
     if training.accumulate > 1 and not method.automatic_optimization:
         raise ValueError(
             f"accumulate is {training.accumulate}, and {type(method).__name__} makes several updates in a step, each "

@@ -111,6 +111,13 @@ def test_gradient_accumulation_resumes_too(tmp_path) -> None:
     assert_equal(weights(resumed), expected)
 
 
+def test_a_method_that_was_evaluated_trains_like_one_that_was_not() -> None:
+    settings = Training(steps=6, batch_size=32, monitor_every=-1)
+    made = [build(dropout=0.5), build(dropout=0.5).eval()]
+    assert_equal(*(weights(fit(method, Vectors(), settings, progress=False)) for method in made))
+    assert not made[1].training
+
+
 def test_watching_a_run_does_not_change_it() -> None:
     watched = Training(steps=10, batch_size=32, monitor_every=2)
     blind = Training(steps=10, batch_size=32, monitor_every=-1)
