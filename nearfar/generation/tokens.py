@@ -1,4 +1,4 @@
-"""Pictures as tokens and back: levels of grey, or the codes of a VQ model of diffusers."""
+"""Pictures as tokens and back: levels of grey of pixels or of patches, or the codes of a VQ model of diffusers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.common.extras import needed
@@ -48,6 +49,28 @@ class GreyTokens(nn.Module):
         return (tokens.float() * (2 / (self.count - 1)) - 1).unflatten(1, self.grid)[:, None]
 
 
+class PatchTokens(nn.Module):
+    """Every patch of 2 x 2 pixels, each rounded to one of a few levels of grey: levels ** 4 tokens."""
+
+    def __init__(self, levels: int, side: int) -> None:
+        super().__init__()
+        if not 2 <= levels <= 8 or side % 2:
+            raise ValueError(
+                f"patches have between 2 and 8 levels of grey and an even side to cut, got {levels} and {side}"
+            )
+        self.levels, self.count, self.grid = levels, levels**4, (side // 2, side // 2)
+
+    def encode(self, images: Tensor) -> Tensor:
+        grey = (images.float().mean(1, keepdim=True) * (self.levels - 1) / 255).round().long()
+        rising = self.levels ** torch.arange(4, device=images.device)
+        return (F.pixel_unshuffle(grey, 2) * rising[:, None, None]).sum(1).flatten(1)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        rising = self.levels ** torch.arange(4, device=tokens.device)
+        grey = tokens[:, None] // rising[:, None] % self.levels
+        return F.pixel_shuffle(grey.unflatten(2, self.grid).float() * (2 / (self.levels - 1)) - 1, 2)
+
+
 class VQTokens(nn.Module):
     """The codes of a frozen ``VQModel``."""
 
@@ -77,7 +100,7 @@ def open_tokens(tokens: str | Path | PictureTokens, side: int) -> Any:
     """Tokens by name or as an object.
 
     Args:
-        tokens: ``grey:<levels>``; a folder of diffusers with a ``VQModel``, or ``hf:<model>``; a
+        tokens: ``grey:<levels>``; ``patches:<levels>``; a folder of diffusers with a ``VQModel``, or ``hf:<model>``; a
             :class:`PictureTokens`.
         side: of the pictures in pixels.
 
@@ -89,10 +112,13 @@ def open_tokens(tokens: str | Path | PictureTokens, side: int) -> Any:
     name = str(tokens)
     if name.startswith("grey:") and name[5:].isdigit():
         return GreyTokens(int(name[5:]), side)
+    if name.startswith("patches:") and name[8:].isdigit():
+        return PatchTokens(int(name[8:]), side)
     hub = name.startswith("hf:")
     if not hub and not (Path(name).expanduser() / "config.json").is_file():
         raise ValueError(
-            f"there are no tokens {name!r}; accepted are grey:<levels>, a folder with a VQModel, hf:<model>"
+            f"there are no tokens {name!r}; accepted are grey:<levels>, patches:<levels>, a folder "
+            "with a VQModel, hf:<model>"
         )
     diffusers = needed("diffusers", "diffusion", "the codes of a VQ model")
     place = name.removeprefix("hf:") if hub else Path(name).expanduser()

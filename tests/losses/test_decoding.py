@@ -37,6 +37,13 @@ def test_the_mask_keeps_what_is_plausible_beside_the_best(two) -> None:
     assert losses.plausible(s, 1.0).sum() == 3
     assert (losses.plausible(s, 1.0, min_keep=2).sum(-1) == 2).all()
     assert losses.plausible(torch.zeros(1, 4), 1.0).all()
+    for rank in (1, 3, 11, 20):
+        kth = s.softmax(-1).sort(-1, descending=True).values[:, min(rank, 11) - 1, None]
+        kept = s.softmax(-1) >= 0.5 * kth
+        assert torch.equal(losses.plausible(s, 0.5, rank=rank), kept)
+        assert torch.equal(losses.contrast_logits(s, two[1], alpha=0.5, rank=rank).isfinite(), kept)
+    with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
+        losses.plausible(s, 0.5, rank=0)
 
 
 @pytest.mark.parametrize("form", ["extrapolate", "difference", "complement"])

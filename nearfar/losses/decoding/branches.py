@@ -28,10 +28,13 @@ def rows(**named: Tensor) -> list[Tensor]:
     return lifted
 
 
-def plausible(scores: Tensor, alpha: float, *, min_keep: int = 1) -> Tensor:
+def plausible(scores: Tensor, alpha: float, *, min_keep: int = 1, rank: int = 1) -> Tensor:
     r"""Which words the branch to follow finds plausible (Li et al. 2022, arXiv 2210.15097).
 
     .. math:: V_\alpha = \{v : p(v) \ge \alpha \max_w p(w)\}
+
+    With ``rank`` k the k-th largest probability stands in place of the largest (CD-K of Yu et al. 2023, arXiv
+    2309.02591), so that at least k words are kept.
 
     Words that tie with the threshold are kept, as released (``EntrPLogitsWarper``). Logits and log-probabilities give
     the same mask.
@@ -40,21 +43,25 @@ def plausible(scores: Tensor, alpha: float, *, min_keep: int = 1) -> Tensor:
         scores: (..., V), of the branch to follow, before any contrast.
         alpha: in [0, 1]; 0 keeps every word, 1 the best and its ties.
         min_keep: at least so many words are kept; 2 under beam search.
+        rank: k, at least 1; of fewer words than k the last counts.
 
     Returns:
         (..., V), boolean.
 
     Raises:
-        ValueError: alpha or min_keep out of range.
+        ValueError: alpha, min_keep or rank out of range.
     """
     (scores,) = rows(scores=scores)
     if not 0 <= number("alpha", alpha) <= 1:
         raise ValueError(f"alpha must be in [0, 1], got {alpha}")
     if min_keep < 1:
         raise ValueError(f"min_keep must be at least 1, got {min_keep}")
+    if rank < 1:
+        raise ValueError(f"rank must be at least 1, got {rank}")
     if alpha == 0:
         return torch.ones_like(scores, dtype=torch.bool)
-    least = scores.amax(-1, keepdim=True) + math.log(alpha)
+    best = scores.topk(min(rank, scores.shape[-1]), -1).values[..., -1:] if rank > 1 else scores.amax(-1, keepdim=True)
+    least = best + math.log(alpha)
     if min_keep > 1:
         least = torch.minimum(least, scores.topk(min(min_keep, scores.shape[-1]), -1).values[..., -1:])
     return scores >= least
@@ -68,6 +75,7 @@ def contrast_logits(
     form: Form = "extrapolate",
     alpha: float = 0.0,
     min_keep: int = 1,
+    rank: int = 1,
 ) -> Tensor:
     r"""Scores of the next word from two branches.
 
@@ -90,7 +98,7 @@ def contrast_logits(
         weight: w, a number or one for each row (...).
         form: as above.
         alpha: words less plausible than this share of the best become -inf; see :func:`plausible`. 0 keeps all.
-        min_keep: see :func:`plausible`.
+        min_keep, rank: see :func:`plausible`.
 
     Returns:
         (..., V).
@@ -100,7 +108,7 @@ def contrast_logits(
     """
     positive, negative = rows(positive=positive, negative=negative)
     choice("form", form, ("extrapolate", "difference", "complement"))
-    kept = plausible(positive, alpha, min_keep=min_keep) if alpha else None
+    kept = plausible(positive, alpha, min_keep=min_keep, rank=rank) if alpha else None
     if isinstance(weight, Tensor):
         w: float | Tensor = weight.to(positive).unsqueeze(-1)
     else:
