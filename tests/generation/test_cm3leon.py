@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 from nearfar.generation.data import load
 from nearfar.generation.documents import Alphabet, Masking, Memory, Retrieval, looks_of, span
-from nearfar.generation.methods.cm3leon import CM3Leon, Decoding
+from nearfar.generation.methods.cm3leon import CM3Leon
+from nearfar.generation.token_decoding import Decoding
 from nearfar.generation.token_net import TokenNet
 from nearfar.generation.tokens import PatchTokens, open_tokens
 from nearfar.reproductions.arms import train

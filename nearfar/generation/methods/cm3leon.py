@@ -15,20 +15,20 @@ place what the caption adds. Pictures are made, token by token, from one of
 the last is CD-K, with kmax the k-th largest; k = 1 is contrastive decoding, which is nearly greedy on tokens of
 pictures.
 
-There is no released code; this is the paper, and RA-CM3 (Yasunaga et al. 2023) for the weight of retrieved documents.
-The paper's tokenizer of pictures is a VQGAN, its retriever CLIP, and its words BPE; here they are
-:mod:`nearfar.generation.tokens`, means of words and greys, and hashed words, so that pictures are made of captions and
-no captions of pictures. How often which span is moved is not in the paper; ``<mask>`` and ``<infill>`` are not
-learned as next tokens, as chance puts them there. From none to all of the retrieved documents stand before one in
-training, each number as often, and none where the caption is masked in generation: the caption has found them. The
-second stage of the paper, tuning on instructions, is not here.
+There is no released code, and this follows an account of the paper and not its text: the weight of retrieved documents
+is that of RA-CM3 (Yasunaga et al. 2023); the sizes of :class:`Decoding`, how often which span is moved, and the rates
+of the optimiser are ours. The paper's tokenizer of pictures is a VQGAN, its retriever CLIP, and its words BPE; here
+they are :mod:`nearfar.generation.tokens`, means of words and greys, and hashed words, so that pictures are made of
+captions and no captions of pictures. ``<mask>`` and ``<infill>`` are not learned as next tokens, as chance puts them
+there. From none to all of the retrieved documents stand before one in training, each number as often, and none where
+the caption is masked in generation: the caption has found them. The second stage of the paper, tuning on instructions,
+is not here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,66 +37,17 @@ from torch import Tensor
 
 from nearfar.common.share import for_examples
 from nearfar.encoders.causal import left_padded, positions_of
-from nearfar.generation import discrete
 from nearfar.generation.data import PictureBatch
 from nearfar.generation.documents import LONGEST, Alphabet, Masking, Reader, Retrieval, looks_of, span
 from nearfar.generation.evaluation import COUNT, agreement, distance, real_pictures
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.token_decoding import Decoding
 from nearfar.generation.token_net import TokenNet
 from nearfar.generation.tokens import PictureTokens, open_tokens
 from nearfar.generation.writing import asked
-from nearfar.losses import contrast_logits
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How the next token is drawn.
-
-    Args:
-        mode: ``sample`` the conditional model, ``guided`` (classifier-free guidance), or ``contrast`` (CD-K).
-        guidance: g of guidance; 1 samples the conditional model.
-        alpha, rank: what is plausible in CD-K; see :func:`nearfar.losses.plausible`.
-        weight: w of what is taken away in CD-K; the paper's is 1.
-        temperature: scores are divided by it, above 0.
-        top_p: of the chances the likeliest up to this share are drawn from, in (0, 1].
-    """
-
-    mode: Literal["sample", "guided", "contrast"] = "contrast"
-    guidance: float = 3.0
-    alpha: float = 0.1
-    rank: int = 10
-    weight: float = 1.0
-    temperature: float = 1.0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.mode not in ("sample", "guided", "contrast"):
-            raise ValueError(f"mode must be sample, guided or contrast, got {self.mode!r}")
-        if self.temperature <= 0 or not 0 < self.top_p <= 1 or not 0 <= self.alpha <= 1 or self.rank < 1:
-            raise ValueError(
-                "temperature must be above 0, top_p in (0, 1], alpha in [0, 1] and rank at least 1, got "
-                f"{self.temperature}, {self.top_p}, {self.alpha} and {self.rank}"
-            )
-
-    @property
-    def streams(self) -> int:
-        """How often a token is looked at: with its caption, and without."""
-        return 1 if self.mode == "sample" else 2
-
-    def chances(self, told: Tensor, untold: Tensor | None = None) -> Tensor:
-        """(B, K) probabilities of logits (B, K) with the caption and without."""
-        found = told
-        if untold is not None and self.mode == "guided":
-            found = contrast_logits(told, untold, weight=self.guidance - 1)
-        elif untold is not None:
-            found = contrast_logits(
-                told, untold, weight=self.weight, form="difference", alpha=self.alpha, rank=self.rank
-            )
-        logs = (found / self.temperature).log_softmax(-1)
-        return discrete.likely(logs[..., None], self.top_p)[..., 0].exp()
 
 
 class DocumentViews(NamedTuple):
