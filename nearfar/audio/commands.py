@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.cli.words import writable
 from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
@@ -28,10 +29,8 @@ def _verify(words: Sequence[str]) -> int:
     options = parser.parse_args(list(words))
     if not 0 < options.p_target < 1:
         raise UsageError(f"--p-target must lie in (0, 1), got {options.p_target}")
-    if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
-    if options.out is not None and options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    if options.out is not None:
+        writable(options.out, options.overwrite, (".csv", ".parquet"))
     from nearfar import workflow
     from nearfar.audio.method import WindowedMethod
     from nearfar.audio.trials import read_trials, verify

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.catalogue import ENTRIES, find
-from nearfar.cli.words import parse_own
+from nearfar.cli.words import parse_own, writable
 from nearfar.common.parsers import Parser
 from nearfar.system import UsageError, require
 
@@ -77,10 +77,7 @@ def score(argv: list[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options, words = parse_own(parser, argv)
-    if options.out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    writable(options.out, options.overwrite, (".csv", ".parquet"))
     entry, system, data = opened(options.run, options.data, words, "score")
     require(system, "scores", entry.slug)
     from nearfar.workflow import score_rows

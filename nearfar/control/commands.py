@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.cli.words import writable
 from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
@@ -82,7 +83,7 @@ def _record(words: Sequence[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .npz file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(words)
-    _check_archive(options.out, options.overwrite)
+    writable(options.out, options.overwrite, (".npz",))
     from nearfar.control.data import record
     from nearfar.control.worlds import world
 
@@ -110,7 +111,7 @@ def _branchings(words: Sequence[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .npz file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(words)
-    _check_archive(options.out, options.overwrite)
+    writable(options.out, options.overwrite, (".npz",))
     from nearfar.control.data import Branchings
     from nearfar.control.solver import collect, read_problem
 
@@ -146,13 +147,6 @@ def _solve(words: Sequence[str]) -> int:
     size = f"{found['nodes']} nodes, {found['seconds']:.2f} s"
     print(f"{found['status']}: value {value}, bound {found['bound']:.8g}, {size}")
     return 0
-
-
-def _check_archive(path: Path, overwrite: bool) -> None:
-    if path.suffix != ".npz":
-        raise UsageError(f"--out must end in .npz, got {path}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; choose another name, or give --overwrite")
 
 
 def _agent(folder: str, where: Any) -> Any:

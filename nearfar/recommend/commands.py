@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.cli.words import writable
 from nearfar.common.parsers import Parser
-from nearfar.system import Command, UsageError
+from nearfar.system import Command
 
 
 def _recommend(words: Sequence[str]) -> int:
@@ -19,10 +20,7 @@ def _recommend(words: Sequence[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="a .csv or .parquet file")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(list(words))
-    if options.out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    writable(options.out, options.overwrite, (".csv", ".parquet"))
     if options.users is not None and not options.users.is_file():
         raise FileNotFoundError(f"there is no file {options.users}")
     from nearfar import workflow

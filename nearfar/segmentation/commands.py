@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.cli.words import writable
 from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
@@ -154,10 +155,8 @@ def _count(words: Sequence[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, help="a .csv or .parquet file for every point that was found")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options = parser.parse_args(list(words))
-    if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
-    if options.out is not None and options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    if options.out is not None:
+        writable(options.out, options.overwrite, (".csv", ".parquet"))
     from nearfar import workflow
     from nearfar.cli.verbs import write_columns
     from nearfar.segmentation.counting.counted import count_in, table, trained_size

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nearfar.cli.words import writable
 from nearfar.common.parsers import Parser
-from nearfar.system import Command, UsageError
+from nearfar.system import Command
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -44,10 +45,7 @@ def _anomalies(words: Sequence[str]) -> int:
 def _opened(options: argparse.Namespace, rest: list[str], command: str) -> tuple[Any, Any]:
     from nearfar.cli.verbs import opened
 
-    if options.out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out must end in .csv or .parquet, got {options.out}")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists; choose another name, or give --overwrite")
+    writable(options.out, options.overwrite, (".csv", ".parquet"))
     _, system, data = opened(options.run, options.data, rest, command)
     return system, data
 
