@@ -17,6 +17,7 @@ import numpy as np
 from nearfar.common.files import read_whole
 from nearfar.common.memory import check_room, room
 from nearfar.sources.parquet import CELL, read_columns, schema_of, text_columns
+from nearfar.sources.skipped import Skipped
 
 __all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "why_no_text"]
 
@@ -47,6 +48,24 @@ class Table(NamedTuple):
         columns = {name: [values[row] for row in kept] for name, values in self.columns.items()}
         refused = [(place, reason) for place, reason in zip(self.places, reasons, strict=True) if reason]
         return Table(columns, [self.places[row] for row in kept], [*self.bad, *refused])
+
+    def set_aside(self, where: str, *, kind: str, nothing: str, **checks: Any) -> Skipped:
+        """What is bad, listed and counted.
+
+        Args:
+            where: the table's name in messages.
+            kind: what rows are, in the plural.
+            nothing: what there is none of, in the singular, where no row is left.
+            checks: ``strict`` and ``max_bad``, see :class:`Skipped`.
+
+        Raises:
+            ValueError: no row is left. BadDataError: more rows are bad than may be.
+        """
+        skipped = Skipped(len(self.places) + len(self.bad), kind=kind, **checks)
+        skipped.set_aside(self.bad, where)
+        if not self.places:
+            raise ValueError(f"{where} holds no {nothing}: {': '.join(self.bad[0]) if self.bad else 'it has no row'}")
+        return skipped
 
 
 def read_lines(path: Path) -> Table:

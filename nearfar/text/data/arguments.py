@@ -84,25 +84,19 @@ def read(table: Table, where: str, name: str, splits: Mapping[str, Data], checks
     """The rows of a table with two texts as ``arg1`` and ``arg2`` and labels as ``label_1``, ``label_2`` and so on,
     the top level first; an empty cell is a level that nobody labelled."""
     levels = sorted((c for c in table.columns if LEVEL.fullmatch(c)), key=lambda c: int(c.rpartition("_")[2]))
-    texts = [table.columns[column] for column in ("arg1", "arg2")]
+    cells = zip(*(table.columns[column] for column in levels), strict=True)
+    labels = [["" if value is None else str(value).strip() for value in row] for row in cells]
+    table = Table({**table.columns, "labels": labels}, table.places, table.bad)
+    columns = table.columns
 
     def reason(row: int) -> str:
-        bad = next(filter(None, (why_no_text(side[row]) for side in texts)), "")
-        return bad or ("" if any(labelled(row)) else "it has no label at any level")
+        bad = next(filter(None, (why_no_text(columns[side][row]) for side in ("arg1", "arg2"))), "")
+        return bad or ("" if any(labels[row]) else "it has no label at any level")
 
-    def labelled(row: int) -> list[str]:
-        values = (table.columns[column][row] for column in levels)
-        return ["" if value is None else str(value).strip() for value in values]
-
-    reasons = [reason(row) for row in range(len(table.places))]
-    kept = [row for row, why in enumerate(reasons) if not why]
-    bad = [*table.bad, *((place, why) for place, why in zip(table.places, reasons, strict=True) if why)]
-    skipped = Skipped(len(table.places) + len(table.bad), kind="pairs", **checks)
-    skipped.set_aside(bad, where)
-    if not kept:
-        raise ValueError(f"{where} holds no labelled pair of texts: {': '.join(bad[0]) if bad else 'it has no row'}")
-    firsts, seconds = ([side[row] for row in kept] for side in texts)
-    return Arguments(firsts, seconds, [labelled(row) for row in kept], name=name, splits=splits, skipped=skipped)
+    table = table.without(reason)
+    skipped = table.set_aside(where, kind="pairs", nothing="labelled pair of texts", **checks)
+    parts = (table.columns[column] for column in ("arg1", "arg2", "labels"))
+    return Arguments(*parts, name=name, splits=splits, skipped=skipped)
 
 
 AGENTS = ["mary", "john", "peter", "anna", "david", "lucy", "tom", "kate", "paul", "emma", "henry", "sara"]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.fingerprint import digest_of
-from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import Table, why_no_text
 from nearfar.text.data.sentences import Sentences
 from nearfar.text.frames import Frame, frame_of, likeness
@@ -64,10 +63,9 @@ def read(table: Table, where: str, name: str, splits: Mapping[str, Data], checks
     """The rows of a table with a text as ``dialog`` and, as ``frame``, its annotations: an object of domains, with
     intents, with slots, with values (see :data:`nearfar.text.frames.Frame`), or that as JSON. An empty cell is a dialog
     that nobody annotated."""
-    texts, frames = table.columns["dialog"], table.columns["frame"]
     found: list[Frame | None] = []
     reasons = []
-    for text, cell in zip(texts, frames, strict=True):
+    for text, cell in zip(table.columns["dialog"], table.columns["frame"], strict=True):
         reason = why_no_text(text)
         frame = None
         try:
@@ -77,14 +75,9 @@ def read(table: Table, where: str, name: str, splits: Mapping[str, Data], checks
             reason = reason or f"the frame cannot be read: {error}"
         found.append(frame)
         reasons.append(reason)
-    kept = [row for row, reason in enumerate(reasons) if not reason]
-    bad = [*table.bad, *((place, why) for place, why in zip(table.places, reasons, strict=True) if why)]
-    skipped = Skipped(len(table.places) + len(table.bad), kind="dialogs", **checks)
-    skipped.set_aside(bad, where)
-    if not kept:
-        raise ValueError(f"{where} holds no dialog: {': '.join(bad[0]) if bad else 'it has no row'}")
-    chosen = [texts[row] for row in kept], [found[row] for row in kept]
-    return Dialogs(*chosen, name=name, splits=splits, skipped=skipped)
+    table = Table({**table.columns, "frame": found}, table.places, table.bad).without(reasons.__getitem__)
+    skipped = table.set_aside(where, kind="dialogs", nothing="dialog", **checks)
+    return Dialogs(table.columns["dialog"], table.columns["frame"], name=name, splits=splits, skipped=skipped)
 
 
 DOMAINS = {

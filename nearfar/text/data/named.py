@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import Table, why_no_text
 from nearfar.text.data import grammar
 from nearfar.text.data.sentences import Sentences
@@ -49,10 +48,7 @@ def read(table: Table, where: str, name: str, splits: Mapping[str, Data], checks
     without one. The labels that can be told apart are those of the table and of its held-out parts."""
     column = table.columns["sentence"]
     table = table.without(lambda row: why_no_text(column[row]))
-    skipped = Skipped(len(table.places) + len(table.bad), kind="sentences", **checks)
-    skipped.set_aside(table.bad, where)
-    if not table.places:
-        raise ValueError(f"{where} holds no sentence: {': '.join(table.bad[0]) if table.bad else 'it has no row'}")
+    skipped = table.set_aside(where, kind="sentences", nothing="sentence", **checks)
     names = ["" if cell is None else str(cell).strip() for cell in table.columns["label_text"]]
     more = (held.every for held in splits.values() if isinstance(held, Named))
     every = sorted({*names, *(label for labels in more for label in labels)} - {""})

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import Table, why_no_text
 from nearfar.text.data.sentences import Sentences
 from nearfar.training import Data
@@ -77,10 +76,7 @@ def read(table: Table, where: str, name: str, splits: Mapping[str, Data], checks
     """The rows of a table that have a text as ``source`` and one as ``target``."""
     sides = [table.columns[column] for column in ("source", "target")]
     table = table.without(lambda row: next(filter(None, (why_no_text(side[row]) for side in sides)), ""))
-    skipped = Skipped(len(table.places) + len(table.bad), kind="sources", **checks)
-    skipped.set_aside(table.bad, where)
-    if not table.places:
-        raise ValueError(f"{where} holds no source with a target: {': '.join(table.bad[0])}")
+    skipped = table.set_aside(where, kind="sources", nothing="source with a target", **checks)
     return Renderings(table.columns["source"], table.columns["target"], name=name, splits=splits, skipped=skipped)
 
 
