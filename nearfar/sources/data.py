@@ -55,12 +55,17 @@ class Data(abc.ABC):
         return np.ones(len(rows), dtype=bool)
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
-        """The indices of one epoch, ``len(self)`` of them, given to ``batch`` in this order: every example once.
+        """The indices of one epoch, :attr:`epoch_size` of them, given to ``batch`` in this order: every one once.
 
         A collection that draws examples by their rarity, or pairs them with others, returns its own. Everything
         random in it comes from ``rng``, which is what makes epochs repeatable and runs resumable.
         """
-        return rng.permutation(len(self))
+        return rng.permutation(self.epoch_size)
+
+    @property
+    def epoch_size(self) -> int:
+        """How many indices an epoch of training has; more than examples where training sees parts of them."""
+        return len(self)
 
     @property
     def ids(self) -> np.ndarray:
@@ -99,7 +104,7 @@ class Data(abc.ABC):
         """Which examples each of ``total`` batches holds, on this rank; ``order`` takes the place of :meth:`order`.
         ``accumulate`` batches make a step."""
         return StepSampler(
-            len(self), batch_size, total, seed=seed, rank=rank, world_size=world_size, order=order or self.order
+            self.epoch_size, batch_size, total, seed=seed, rank=rank, world_size=world_size, order=order or self.order
         )
 
     def subset(self, indices: np.ndarray) -> Data:

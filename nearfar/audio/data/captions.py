@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nearfar.audio.data.sounds import SoundBatch, SoundFiles, Sounds
-from nearfar.sources.data import Data, StepSampler
+from nearfar.sources.data import Data
 from nearfar.sources.fingerprint import digest_of
 from nearfar.sources.order import apart
 from nearfar.sources.tables import why_no_text
@@ -108,9 +108,10 @@ class CaptionedSounds(Data):
         :func:`nearfar.sources.order.apart`."""
         return apart([self.captions[row][0] for row in self._rows()], rng)
 
-    def sampler(self, batch_size: int, total: int, *, accumulate: int = 1, **options: Any) -> StepSampler:
-        order = options.pop("order", None) or self.order
-        return StepSampler(len(self._rows()), batch_size, total, order=order, **options)
+    @property
+    def epoch_size(self) -> int:
+        """Of sections."""
+        return len(self._rows())
 
     def _rows(self) -> list[int]:
         """Of every example of training the sound that it is of."""

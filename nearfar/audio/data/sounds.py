@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearfar.sources.data import Data, StepSampler
+from nearfar.sources.data import Data
 from nearfar.sources.fingerprint import digest_of, file_contents
 from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.sources.sound import SUFFIXES, SoundError, Stretch, at_rate, header, read_stretch, why_no_wave
@@ -237,13 +237,10 @@ class SoundFiles(Data):
         """Sections, by their numbers."""
         return self._read([self.sections[i] for i in indices], self.sections)
 
-    def order(self, rng: np.random.Generator) -> np.ndarray:
-        """An epoch of sections."""
-        return rng.permutation(len(self.sections))
-
-    def sampler(self, batch_size: int, total: int, *, accumulate: int = 1, **options: Any) -> StepSampler:
-        order = options.pop("order", None) or self.order
-        return StepSampler(len(self.sections), batch_size, total, order=order, **options)
+    @property
+    def epoch_size(self) -> int:
+        """Of sections."""
+        return len(self.sections)
 
     def _cut_to(self, head: Stretch) -> Stretch:
         frames = max(round(self.seconds * head.rate), 1)

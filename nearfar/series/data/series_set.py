@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearfar.sources.data import StepSampler
 from nearfar.sources.skipped import Skipped
 from nearfar.training import Data
 
@@ -131,13 +130,10 @@ class SeriesSet(Data):
         rows = np.array([row for row, _, _ in chosen], dtype=np.int64)
         return self._collate([self.series[row][start:stop] for row, start, stop in chosen], self.groups[rows])
 
-    def order(self, rng: np.random.Generator) -> np.ndarray:
-        """An epoch of sections."""
-        return rng.permutation(len(self.sections))
-
-    def sampler(self, batch_size: int, total: int, *, accumulate: int = 1, **options: Any) -> StepSampler:
-        order = options.pop("order", None) or self.order
-        return StepSampler(len(self.sections), batch_size, total, order=order, **options)
+    @property
+    def epoch_size(self) -> int:
+        """Of sections."""
+        return len(self.sections)
 
     def _collate(self, series: list[np.ndarray], groups: np.ndarray) -> SeriesBatch:
         longest = max(map(len, series))
