@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from nearfar.common.extras import needed
 from nearfar.encoders.causal import without_bars
 from nearfar.generation.data.pictures import as_signal
-from nearfar.generation.diffusion import Diffusion
+from nearfar.parts.diffusion import Diffusion
 
 HUB = "hf:"
 UNETS = ("UNet2DModel", "UNet2DConditionModel")

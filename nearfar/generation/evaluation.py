@@ -64,6 +64,12 @@ def distance(made: Sequence[Any], real: np.ndarray, encoder: str = "random") -> 
     return Scores({name: frechet_distance(theirs, features(real, encoder))}, lower=[name])
 
 
+def by_condition(method: Any, data: Data, *, seed: int = 0) -> Scores:
+    """New pictures of held-out conditions: their :func:`distance` from real ones, and :func:`agreement`."""
+    made = [*method.generate(asked(data).sample(COUNT), seed=seed)]
+    return distance([each.thing for each in made], real_pictures(data)).add(agreement(made, data))
+
+
 def agreement(made: Sequence[Made], data: Data, *, count: int = 1500) -> Scores:
     """``agreement``: the share of made pictures whose class is recognised as that of their example.
 

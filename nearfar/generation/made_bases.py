@@ -24,7 +24,7 @@ from nearfar.generation import base as base_module
 from nearfar.generation.base import Base, read_base
 from nearfar.generation.data import drawn
 from nearfar.generation.data.pictures import Pictures, as_signal
-from nearfar.generation.diffusion import Diffusion
+from nearfar.parts.diffusion import Diffusion
 
 PREFIX = "made:"
 SIDE = 8

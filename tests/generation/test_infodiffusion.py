@@ -15,11 +15,11 @@ from nearfar import losses, workflow
 from nearfar.catalogue import find
 from nearfar.cli import main
 from nearfar.generation.data import Blank, load
-from nearfar.generation.diffusion import Diffusion
 from nearfar.generation.method import Draws
 from nearfar.generation.methods.infodiffusion import InfoDiffusion, Noise
 from nearfar.generation.priors import prior_sample
 from nearfar.generation.unet import Widths
+from nearfar.parts.diffusion import Diffusion
 from nearfar.reproductions.arms import build, train
 from nearfar.testing import check_method
 from nearfar.training import Optimization

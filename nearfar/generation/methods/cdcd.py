@@ -29,13 +29,12 @@ from nearfar.common.share import for_examples
 from nearfar.generation import discrete
 from nearfar.generation.data import BlankBatch, PictureBatch
 from nearfar.generation.discrete import MaskAndReplace, level_chances
-from nearfar.generation.evaluation import COUNT, agreement, distance, real_pictures
+from nearfar.generation.evaluation import by_condition
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
 from nearfar.generation.token_negatives import Contrast, negative_tokens
 from nearfar.generation.token_net import Kind, TokenDenoiser, TokenNet, Told
 from nearfar.generation.tokens import PictureTokens, open_tokens
-from nearfar.generation.writing import asked
 from nearfar.parts.momentum import MomentumEncoder
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
@@ -208,6 +207,4 @@ class CDCD(Generates, Method):  # type: ignore[misc]
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
         """New pictures of held-out conditions: their ``frechet ...`` distance, and ``agreement`` with known classes;
         see :mod:`nearfar.generation.evaluation`."""
-        made = [*self.generate(asked(data).sample(COUNT), seed=seed)]
-        scores = distance([each.thing for each in made], real_pictures(data))
-        return scores.add(agreement(made, data))
+        return by_condition(self, data, seed=seed)

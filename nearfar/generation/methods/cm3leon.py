@@ -39,13 +39,12 @@ from nearfar.common.share import for_examples
 from nearfar.encoders.causal import left_padded, positions_of
 from nearfar.generation.data import PictureBatch
 from nearfar.generation.documents import LONGEST, Alphabet, Masking, Reader, Retrieval, looks_of, span
-from nearfar.generation.evaluation import COUNT, agreement, distance, real_pictures
+from nearfar.generation.evaluation import by_condition
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
 from nearfar.generation.token_decoding import Decoding
 from nearfar.generation.token_net import TokenNet
 from nearfar.generation.tokens import PictureTokens, open_tokens
-from nearfar.generation.writing import asked
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
 
@@ -193,9 +192,7 @@ class CM3Leon(Generates, Method):  # type: ignore[misc]
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
         """Pictures of held-out captions: their ``frechet ...`` distance, and ``agreement`` with known classes; see
         :mod:`nearfar.generation.evaluation`."""
-        made = [*self.generate(asked(data).sample(COUNT), seed=seed)]
-        scores = distance([each.thing for each in made], real_pictures(data))
-        return scores.add(agreement(made, data))
+        return by_condition(self, data, seed=seed)
 
 
 def _right_padded(rows: list[list[int]], fill: int, like: Tensor) -> Tensor:

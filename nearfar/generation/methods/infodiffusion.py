@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from nearfar.common.share import for_examples
 from nearfar.generation.data import Blank, BlankBatch, PictureBatch
 from nearfar.generation.data.pictures import as_signal, plain_images
-from nearfar.generation.diffusion import Diffusion
 from nearfar.generation.evaluation import COUNT, distance, evaluate, real_pictures
 from nearfar.generation.latent import CodeDenoiser, CodeEncoder
 from nearfar.generation.made import Made
@@ -34,6 +33,7 @@ from nearfar.generation.priors import Prior, check_prior, prior_sample
 from nearfar.generation.unet import Denoiser, Widths
 from nearfar.generation.writing import asked
 from nearfar.losses import maximum_mean_discrepancy
+from nearfar.parts.diffusion import Diffusion
 from nearfar.parts.momentum import MomentumEncoder
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization, Phase, embed

@@ -25,13 +25,13 @@ from torch.utils.checkpoint import checkpoint
 from nearfar.common.share import for_examples
 from nearfar.generation.base import Base, open_base
 from nearfar.generation.data import PictureBatch
-from nearfar.generation.diffusion import Predict
 from nearfar.generation.effects import COUNT, effects_of
 from nearfar.generation.evaluation import fidelity
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
 from nearfar.generation.writing import asked
 from nearfar.losses import direction_contrast
+from nearfar.parts.diffusion import Predict
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
 
