@@ -34,7 +34,7 @@ class Agent(Method):
 
     def policy(self, observations: Tensor, goals: Tensor) -> Policy:
         """The distribution of actions (N, A) at observations (N, ...), for what was set (N, ...)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define policy(observations, goals)")
 
     def act(self, observed: Observed, *, generator: torch.Generator | None = None) -> Tensor:
         """Actions (N, A), choices as one-hot rows: drawn with ``generator``, the best ones without it."""

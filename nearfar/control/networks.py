@@ -140,16 +140,16 @@ class Policy:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Actions that let gradients through."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define sample(generator)")
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """(B,) of given actions."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define log_prob(actions)")
 
     @property
     def best(self) -> Tensor:
         """The actions in the middle of the distribution, or the likeliest choices."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define best")
 
     def entropy(self, actions: Tensor) -> Tensor:
         """(B,) how open the action is, in nats, estimated from actions that were drawn with gradients."""

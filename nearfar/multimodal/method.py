@@ -31,11 +31,11 @@ class PairEncoder(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, out_features), not normalised."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define embed_images(images)")
 
     def embed_text(self, sentences: Sequence[str]) -> Tensor:
         """N sentences to (N, out_features), not normalised."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define embed_text(sentences)")
 
     def forward(self, batch: Any) -> Tensor:
         """Images of a batch, or a tensor of them, or a list of sentences."""

@@ -95,7 +95,7 @@ class RowEncoder(nn.Module):
 
     def each(self, batch: TupleBatch) -> list[Tensor]:
         """Unit rows (N, D) of every modality in one space, or zeros where the cell is missing."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define each(batch)")
 
     def forward(self, batch: TupleBatch) -> Tensor:
         """The modalities of each row side by side, (N, M * D)."""

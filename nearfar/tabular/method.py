@@ -45,7 +45,7 @@ class AnomalyMethod(Method):
 
     def rate(self, x: Tensor) -> Tensor:
         """Scores (B,) of features (B, F); higher is stranger."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define rate(x)")
 
     def usual(self) -> Tensor:
         """The features (F,) of a row with every number at its median and every category at its commonest."""

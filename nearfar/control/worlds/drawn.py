@@ -56,14 +56,14 @@ class Drawn(World):
 
     def shown(self) -> np.ndarray:
         """Place and angle (N, 2) of what is drawn."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define shown()")
 
     def truth(self) -> np.ndarray:
         return self.numbers()
 
     def numbers(self) -> np.ndarray:
         """The observation of who sees the state, (N, D) float32."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define numbers()")
 
     def observe(self) -> np.ndarray:
         return self.drawn(self.size) if self.pixels else self.numbers()

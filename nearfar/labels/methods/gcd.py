@@ -32,7 +32,7 @@ class Discovering(LabelMethod):
 
     def groups(self, data: LabelledImages, *, seed: int = 0) -> np.ndarray:
         """(N,) the number of each picture's group; labelled classes keep their numbers."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define groups(data, seed)")
 
     def groups_of_others(self, known: LabelledImages, others: LabelledImages, *, seed: int = 0) -> np.ndarray:
         """(N,) the group of each of the ``others``, which the ``known`` collection does not hold: that of the nearest
