@@ -7,8 +7,6 @@ per field (``nearfar.vision``, ``nearfar.text``, ...).
 
 from __future__ import annotations
 
-import difflib
-import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -28,6 +26,9 @@ def __getattr__(name: str) -> Any:
         from nearfar import estimator
 
         return getattr(estimator, name)
+    import difflib
+    import sys
+
     close = difflib.get_close_matches(name, __all__, n=1)
     hint = (
         f"; did you mean {close[0]}?"

@@ -24,19 +24,10 @@ from nearfar.sources.tasks import Tasks
 from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
 from nearfar.training.embed import to_device
+from nearfar.training.probing import split
 
 TASK_TRAIN, TASK_TEST = 1000, 500
 """Pictures of each task that its accuracy is measured with, at most."""
-
-
-def split(data: Data, seed: int = 0) -> tuple[Data, dict[str, Data]]:
-    """What probes learn from, and the held-out sets by name: a drawn fifth, ``test``, of labelled data without any."""
-    held_out = dict(data.splits())
-    if held_out or data.labels is None:
-        return data, held_out
-    order = np.random.default_rng(seed).permutation(len(data))
-    cut = max(len(data) // 5, 1)
-    return data.subset(order[cut:]), {"test": data.subset(order[:cut])}
 
 
 def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:

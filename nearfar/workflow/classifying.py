@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from nearfar.common.files import atomic_write, read_whole
 from nearfar.evaluation import LinearProbe, ece, fit_temperature
@@ -46,7 +47,7 @@ class Classifier:
         """(N, C) of (N, D), rows that sum to 1."""
         if vectors.shape[1] != self.weight.shape[1]:
             raise ValueError(f"the classifier reads vectors of width {self.weight.shape[1]}, got {vectors.shape[1]}")
-        return softmax((vectors.astype(np.float64) @ self.weight.T + self.bias) / self.temperature)
+        return softmax((vectors.astype(np.float64) @ self.weight.T + self.bias) / self.temperature, axis=1)
 
 
 def fit_classifier(vectors: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Classifier:
@@ -73,7 +74,7 @@ def fit_classifier(vectors: np.ndarray, labels: np.ndarray, *, seed: int = 0) ->
     cooled = np.zeros_like(logits)
     for fold in range(folds.n_splits):  # a temperature is judged on rows that it was not fitted on
         own = part == fold
-        cooled[own] = softmax(logits[own] / fit_temperature(logits[~own], codes[~own]))
+        cooled[own] = softmax(logits[own] / fit_temperature(logits[~own], codes[~own]), axis=1)
     return Classifier(
         names.astype(str),
         weight,
@@ -142,11 +143,6 @@ def classified(method: Method, data: Any, classifier: Classifier, *, every: bool
     if every:
         columns |= {f"probability {name}": p[:, c].round(6).tolist() for c, name in enumerate(classifier.classes)}
     return columns
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def _linear(
