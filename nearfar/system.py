@@ -53,13 +53,18 @@ class Scores(dict[str, float]):
     Attributes:
         better: for each name whether a ``higher`` or a ``lower`` number is better, or ``neither`` where the number only
             describes. Names that nobody spoke of are better when higher.
+        each: of numbers that are means over examples, what was averaged and whose it was, by name; two systems that
+            were judged on the same examples are then compared example by example. See :meth:`over`.
     """
+
+    each: dict[str, tuple[Any, Any]]
 
     def __init__(
         self, found: Mapping[str, float] | None = None, *, lower: Iterable[str] = (), neither: Iterable[str] = ()
     ) -> None:
         super().__init__(found or {})
         self._said: dict[str, Better] = dict(getattr(found, "_said", {}))
+        self.each = dict(getattr(found, "each", {}))
         self.direct(lower=lower, neither=neither)
 
     def direct(self, *, lower: Iterable[str] = (), neither: Iterable[str] = ()) -> Scores:
@@ -72,11 +77,24 @@ class Scores(dict[str, float]):
     def better(self) -> dict[str, Better]:
         return {name: self._said.get(name, "higher") for name in self}
 
+    def over(self, name: str, outcomes: Any, examples: Any = None) -> Scores:
+        """Set a number to the mean of an array, one outcome an example, and keep the array. Returns itself.
+
+        Args:
+            name: of the number.
+            outcomes: (N,) right or wrong, or any number.
+            examples: (N,) which example each is of, where one has several outcomes; all are different otherwise.
+        """
+        self[name] = float(outcomes.mean())
+        self.each[name] = (outcomes, examples)
+        return self
+
     def add(self, more: Mapping[str, float], prefix: str = "") -> Scores:
         """Take further numbers with their directions, under names that begin with ``prefix``. Returns itself."""
         said: Mapping[str, Better] = getattr(more, "_said", {})
         self.update({f"{prefix}{name}": value for name, value in more.items()})
         self._said |= {f"{prefix}{name}": better for name, better in said.items()}
+        self.each |= {f"{prefix}{name}": outcomes for name, outcomes in getattr(more, "each", {}).items()}
         return self
 
 

@@ -98,7 +98,7 @@ def _of_the_encoder(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Metho
 def _rank(method: Method, data: Any) -> float:
     from nearfar.training import Monitor
 
-    return Monitor(data, 1).measure(method)["effective_rank"]
+    return Monitor(data, 1).measure(method)["centred_rank"]
 
 
 torch.set_num_threads(1)

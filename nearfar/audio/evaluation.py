@@ -55,7 +55,7 @@ def _by_labels(
         chosen = stratified_fraction(labels[rows], 0.5, seed=seed)
         rest = np.setdiff1d(np.arange(len(rows)), chosen)
         probe = LinearProbe(seed=seed).fit(x[rows[chosen]], labels[rows[chosen]])
-        return Scores({"probe": probe.score(x[rows[rest]], labels[rows[rest]])})
+        return Scores().over("probe", probe.predict(x[rows[rest]]) == labels[rows[rest]])
     held = embed(method, test)
     assert held.labels is not None
     if set(held.labels.tolist()) & set(labels.tolist()):
@@ -63,7 +63,7 @@ def _by_labels(
         if not len(rows) or not len(held_rows):
             return Scores()
         probe = LinearProbe(seed=seed).fit(x[rows], labels[rows])
-        return Scores({"probe": probe.score(held.array[held_rows], held.labels[held_rows])})
+        return Scores().over("probe", probe.predict(held.array[held_rows]) == held.labels[held_rows])
     if len(classed_rows(held.labels, test.name)):
         return verify_pairs(held.array, held.labels, getattr(test, "trials", None), seed=seed)
     return Scores()

@@ -45,7 +45,7 @@ from nearfar.evaluation.robustness.continual import continual
 from nearfar.evaluation.robustness.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
 from nearfar.evaluation.robustness.error import CorruptionError, corruption_error
 from nearfar.evaluation.segmentation import ConfusionMatrix, agreement, miou
-from nearfar.evaluation.statistics import Interval, mean_interval, paired_interval
+from nearfar.evaluation.statistics import Interval, difference_on_examples, mean_interval, paired_interval
 
 GEOMETRY = ("effective_rank", "uniformity", "std")
 """Numbers that describe a representation without being better one way or the other."""
@@ -77,6 +77,7 @@ __all__ = [
     "corruption_error",
     "dci",
     "detection",
+    "difference_on_examples",
     "ece",
     "edit_distance",
     "effective_rank",

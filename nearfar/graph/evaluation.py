@@ -42,7 +42,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0, splits: int = 3) -> S
         if data.gives is WholeGraphs:
             scores["svm, 10 folds"] = graph_svm(found.array[rows], found.labels[rows], seed=seed)
         else:
-            scores["probe 10% labels"] = probe(found.array[rows], found.labels[rows], seed=seed, splits=splits)
+            scores.over("probe 10% labels", *probed(found.array[rows], found.labels[rows], seed=seed, splits=splits))
     scores["effective_rank"] = effective_rank(found.array[:2048])
     scores["std"] = feature_std(found.array, relative=True)
     return scores
@@ -72,12 +72,20 @@ def across_scaffolds(x: np.ndarray, y: np.ndarray, scaffolds: np.ndarray, *, fol
 
 def probe(x: np.ndarray, y: np.ndarray, *, seed: int = 0, splits: int = 3, fraction: float = 0.1) -> float:
     """Mean accuracy over ``splits`` random divisions into ``fraction`` for training and the rest for testing."""
-    accuracies = []
+    return float(probed(x, y, seed=seed, splits=splits, fraction=fraction)[0].mean())
+
+
+def probed(
+    x: np.ndarray, y: np.ndarray, *, seed: int = 0, splits: int = 3, fraction: float = 0.1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a node was told, in every division in which it was tested, and which node it is."""
+    right, nodes = [], []
     for split in range(splits):
         chosen = stratified_fraction(y, fraction, seed=seed * splits + split)
         rest = np.setdiff1d(np.arange(len(y)), chosen)
-        accuracies.append(liblinear_probe(x[chosen], y[chosen], x[rest], y[rest], seed=split).accuracy)
-    return float(np.mean(accuracies))
+        right.append(liblinear_probe(x[chosen], y[chosen], x[rest], y[rest], seed=split).right)
+        nodes.append(rest)
+    return np.concatenate(right), np.concatenate(nodes)
 
 
 def graph_svm(x: np.ndarray, y: np.ndarray, *, seed: int = 0, folds: int = 10) -> float:

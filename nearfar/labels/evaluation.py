@@ -15,6 +15,7 @@ from nearfar.evaluation import (
     effective_rank,
     feature_std,
     knn,
+    knn_predict,
     shot_accuracy,
     uniformity,
 )
@@ -82,10 +83,11 @@ def _probe(scores: Scores, x: np.ndarray, y: np.ndarray, tests: dict[str, Embedd
             continue
         rows = test.labels >= 0
         found = probe.predict(test.array[rows])
-        scores[f"linear {name}"] = float((found == test.labels[rows]).mean())
-        scores[f"knn {name}"] = float(knn(x, y, test.array[rows], test.labels[rows], k=min(20, len(x))))
+        truth = test.labels[rows]
+        scores.over(f"linear {name}", found == truth)
+        scores.over(f"knn {name}", knn_predict(x, y, test.array[rows], k=min(20, len(x))) == truth)
         if uneven:
-            shots = shot_accuracy(test.labels[rows], found, counts)
+            shots = shot_accuracy(truth, found, counts)
             scores |= {f"{shot} {name}": value for shot, value in shots.items()}
 
 
@@ -103,7 +105,7 @@ def _predictions(scores: Scores, method: Method, train: Data, held_out: dict[str
             continue
         rows = test.labels >= 0
         found, truth = predictions(method, test)[rows], test.labels[rows]
-        scores[f"predicted {name}"] = float((found == truth).mean())
+        scores.over(f"predicted {name}", found == truth)
         if counts is not None and counts.max() > 1.5 * max(counts.min(), 1):
             shots = shot_accuracy(truth, found, counts)
             scores |= {f"predicted {shot} {name}": value for shot, value in shots.items()}

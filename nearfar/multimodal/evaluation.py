@@ -33,7 +33,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             continue
         assert isinstance(held_out, CaptionedImages)
         if held_out.classes and held_out.labels is not None:
-            scores[f"zero-shot {name}"] = zero_shot_accuracy(method, held_out)
+            scores.over(f"zero-shot {name}", zero_shot_guesses(method, held_out) == held_out.labels)
         else:
             scores |= {f"{metric} {name}": value for metric, value in retrieve(method, held_out).items()}
             if held_out.labels is not None and data.labels is not None and held_out is not data:
@@ -55,11 +55,10 @@ def zero_shot_classifier(method: Method, classes: Mapping[int, Sequence[str]]) -
     return _normalized(np.stack(weights))
 
 
-def zero_shot_accuracy(method: Method, data: CaptionedImages) -> float:
-    """Share of images whose most similar class is theirs."""
+def zero_shot_guesses(method: Method, data: CaptionedImages) -> np.ndarray:
+    """(N,) the most similar class of each image."""
     weights = zero_shot_classifier(method, data.classes)
-    guesses = np.array([*data.classes])[(embed(method, data).normalized().array @ weights.T).argmax(1)]
-    return float((guesses == data.labels).mean())
+    return np.array([*data.classes])[(embed(method, data).normalized().array @ weights.T).argmax(1)]
 
 
 def retrieve(method: Method, data: CaptionedImages, count: int = 200) -> dict[str, float]:

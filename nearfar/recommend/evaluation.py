@@ -21,7 +21,11 @@ def evaluate(method: Recommender, data: Interactions, *, seed: int = 0) -> Score
     sampled items are higher and must not be compared. Deterministic: ``seed`` is not used.
     """
     found = per_user(method, data)
-    return Scores({name: float(values.mean()) for name, values in found.items() if name != "user"})
+    scores = Scores()
+    for name, values in found.items():
+        if name != "user":
+            scores.over(name, values)
+    return scores
 
 
 def by_activity(method: Recommender, data: Interactions, *, seed: int = 0) -> Scores:

@@ -20,6 +20,7 @@ OURS = (
     "data.tsv",
     "skipped.tsv",
     "metrics.csv",
+    "cost.json",
     "kept.safetensors",
     "encoder.safetensors",
     "evaluation.json",

@@ -37,6 +37,7 @@ class Run:
     ``data.tsv``                  the data's fingerprint (:mod:`nearfar.sources.fingerprint`), where they are files
     ``skipped.tsv``               which examples are left out, and why
     ``metrics.csv``               one row per logged step
+    ``cost.json``                 what training took: seconds, memory, on what
     ``checkpoints/``              see :mod:`nearfar.training.checkpoint`
     ``kept.safetensors``          all weights that the trained system needs, where that is more than its encoder
     ``encoder.safetensors``       the encoder's weights; one of the two is written last, when the run is complete

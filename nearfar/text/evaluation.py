@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn, retrieval, sts, uniformity
+from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn_predict, retrieval, sts, uniformity
 from nearfar.sources.labels import classed_rows
 from nearfar.system import Scores
 from nearfar.text.data.chains import Chains
@@ -41,7 +41,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
             order = rows[np.random.default_rng(seed).permutation(len(rows))]
             bank, queries = order[: len(order) // 2], order[len(order) // 2 :]
             x, y = found.array, found.labels
-            scores[f"1-nn {name}"] = float(knn(x[bank], y[bank], x[queries], y[queries], k=1))
+            scores.over(f"1-nn {name}", knn_predict(x[bank], y[bank], x[queries], k=1) == y[queries])
         if "uniformity" not in scores:
             sample = found.array[:2048]
             scores["uniformity"] = uniformity(sample)

@@ -31,6 +31,7 @@ from nearfar.sources.data import Data, StepLoader
 from nearfar.sources.interaction import AskingLoader, Interaction
 from nearfar.training.acceleration import Precision, compiled, in_precision
 from nearfar.training.checkpoint import Checkpointing
+from nearfar.training.cost import Cost
 from nearfar.training.course import Course
 from nearfar.training.gradient_cache import in_chunks
 from nearfar.training.memory import MemoryWatch, OutOfMemory, explained, largest_batch
@@ -288,8 +289,14 @@ def _callbacks(
         return [*callbacks, Stopping(signals)]
     every = training.checkpoint_every or min(tenth, 1000)
     settings = run.config if first_process() else {}
-    checkpointing = Checkpointing(run.checkpoints, every, before=metrics.save, settings=settings)
-    return [*callbacks, metrics, checkpointing, Stopping(signals, checkpointing.save, run.path)]
+    cost = Cost(run, method.examples_per_step, resumed=checkpoint is not None)
+
+    def save_beside() -> None:
+        metrics.save()
+        cost.save()
+
+    checkpointing = Checkpointing(run.checkpoints, every, before=save_beside, settings=settings)
+    return [*callbacks, metrics, cost, checkpointing, Stopping(signals, checkpointing.save, run.path)]
 
 
 def first_process() -> bool:

@@ -16,15 +16,18 @@ from nearfar.training.embed import embed
 from nearfar.training.method import Method
 from nearfar.training.steps import step_ends
 
+RANK = "centred_rank"
+"""Not ``effective_rank``, which evaluations measure of rows as they are."""
+
 
 class CollapseWarning(UserWarning):
     """Embeddings have lost almost all their dimensions."""
 
 
 class Monitor(L.Callback):
-    """Every ``every`` steps, embeds a fixed sample of the training data and logs
+    """Before the first step and every ``every`` steps, embeds a fixed sample of the training data and logs
 
-    - ``monitor/effective_rank``: :func:`nearfar.evaluation.effective_rank` of the centred rows, in [1, D];
+    - ``monitor/centred_rank``: :func:`nearfar.evaluation.effective_rank` of the centred rows, in [1, D];
     - ``monitor/std``: :func:`nearfar.evaluation.feature_std` relative to 1 / sqrt(D): near 1 when the rows
       spread over the sphere, 0 when they collapse to a point;
     - ``monitor/knn``: weighted kNN accuracy within the sample, where labels are present.
@@ -55,7 +58,7 @@ class Monitor(L.Callback):
         self.alarm_rank, self.alarm_std = alarm_rank, alarm_std
         self.record = record
         self.latest: dict[str, float] = {}
-        self._start = {"effective_rank": float("inf"), "std": float("inf")}
+        self._start = {RANK: float("inf"), "std": float("inf")}
         self._bad = 0
         self._warned = False
 
@@ -64,12 +67,16 @@ class Monitor(L.Callback):
         if trainer.is_global_zero and trainer.global_step == 0:
             assert isinstance(module, Method)
             self._start = self.measure(module)
+            self._say(trainer, 0, self._start)
 
     def state_dict(self) -> dict[str, Any]:
         return {"start": self._start, "bad": self._bad, "warned": self._warned}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._start, self._bad, self._warned = state["start"], state["bad"], state["warned"]
+        start = dict(state["start"])
+        if "effective_rank" in start:  # what it was called before
+            start[RANK] = start.pop("effective_rank")
+        self._start, self._bad, self._warned = start, state["bad"], state["warned"]
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -82,22 +89,25 @@ class Monitor(L.Callback):
         ):
             assert isinstance(module, Method)
             self.latest = self.measure(module)
-            named = {f"monitor/{k}": v for k, v in self.latest.items()}
-            if self.record is not None:
-                self.record(step, named)
-            for logger in trainer.loggers:
-                logger.log_metrics(named, step=step)
+            self._say(trainer, step, self.latest)
             if module.can_collapse:
                 self._alarm(step)
+
+    def _say(self, trainer: L.Trainer, step: int, found: dict[str, float]) -> None:
+        named = {f"monitor/{k}": v for k, v in found.items()}
+        if self.record is not None:
+            self.record(step, named)
+        for logger in trainer.loggers:
+            logger.log_metrics(named, step=step)
 
     def measure(self, method: Method) -> dict[str, float]:
         embeddings = embed(method, self.data)
         x, y = embeddings.array, embeddings.labels
         if not np.isfinite(x).all():
-            return {"effective_rank": float("nan"), "std": float("nan")}
+            return {RANK: float("nan"), "std": float("nan")}
         found = {
             # Centred, because features after a ReLU share a direction that says nothing of collapse.
-            "effective_rank": effective_rank(x - x.mean(0)),
+            RANK: effective_rank(x - x.mean(0)),
             "std": feature_std(x, relative=True),
         }
         if y is not None:
@@ -109,8 +119,8 @@ class Monitor(L.Callback):
         return found
 
     def _alarm(self, step: int) -> None:
-        rank, std = self.latest["effective_rank"], self.latest["std"]
-        healthy_rank = min(self.alarm_rank, self._start["effective_rank"] / 2)
+        rank, std = self.latest[RANK], self.latest["std"]
+        healthy_rank = min(self.alarm_rank, self._start[RANK] / 2)
         healthy_std = min(self.alarm_std, self._start["std"] / 4)
         # Written so that NaN raises the alarm too.
         self._bad = 0 if rank >= healthy_rank and std >= healthy_std else self._bad + 1

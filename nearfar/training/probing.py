@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from nearfar.evaluation import GEOMETRY, LinearProbe, effective_rank, feature_std, knn, uniformity
+from nearfar.evaluation import GEOMETRY, LinearProbe, effective_rank, feature_std, knn_predict, uniformity
 from nearfar.sources.data import Data
 from nearfar.sources.labels import classed_rows, known
 from nearfar.system import Scores
@@ -68,9 +68,10 @@ def probe_held_out(method: Method, data: Data, *, seed: int = 0) -> Scores:
             if test.labels is None or not (named := known(test.labels)).any():
                 warnings.warn(f"nothing is measured on {name}, which has no labels", stacklevel=2)
                 continue
+            asked, truth = test.array[named], test.labels[named]
             if probe is not None:
-                scores[f"linear {name}"] = float(probe.score(test.array[named], test.labels[named]))
-            scores[f"knn {name}"] = float(knn(x, y, test.array[named], test.labels[named], k=min(20, len(x))))
+                scores.over(f"linear {name}", probe.predict(asked) == truth)
+            scores.over(f"knn {name}", knn_predict(x, y, asked, k=min(20, len(x))) == truth)
     # Of a set of one picture there is no geometry.
     sample = max(next(iter(tests.values()), embeddings).array[:2048], embeddings.array[:2048], key=_enough)
     if len(sample) < 2:

@@ -17,6 +17,7 @@ from nearfar.runs.settings import differences, in_words
 from nearfar.system import Better, Entry, Scores
 from nearfar.training import Run, RunError, Training
 from nearfar.training.fit import fit
+from nearfar.workflow.measuring import keep_measured
 from nearfar.workflow.running import check_unchanged, config_of, keep_what_was_found, load_run, resume_run
 from nearfar.workflow.systems import build_method, load_data, measure
 
@@ -158,17 +159,7 @@ def _one(work: _Work, arm: Arm, seed: int, folder: Path | None) -> tuple[Scores,
     before = build_method(arm.entry, arm.arguments, work.collection, seed).eval()
     beside = measure(arm.entry, before, work.collection)
     if run is not None:
-        run.write_json(
-            "evaluation.json",
-            {
-                "method": arm.entry.slug,
-                "data": work.collection.name,
-                "trained": found,
-                "untrained": beside,
-                "better": found.better,
-                "further": {},
-            },
-        )
+        keep_measured(run, work.collection, found, beside)
     return found, beside, new
 
 

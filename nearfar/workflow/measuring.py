@@ -7,11 +7,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from nearfar import catalogue
 from nearfar.catalogue import find
-from nearfar.runs.run import RunError
+from nearfar.evaluation import difference_on_examples
+from nearfar.runs.run import Run, RunError
 from nearfar.sources.data import in_order
 from nearfar.system import Entry, Scores, require
 from nearfar.training import Method
@@ -50,16 +52,42 @@ def evaluate_run(
         ) from error
     untrained.eval()
     trained = measure(system, method, collection, seed=seed)
+    further = {name: _both(known[name], method, untrained, collection, seed) for name in also}
+    return keep_measured(run, collection, trained, measure(system, untrained, collection, seed=seed), further)
+
+
+def keep_measured(
+    run: Run, data: Any, trained: Scores, untrained: Scores, further: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write a run's ``evaluation.json`` and return what is in it.
+
+    ``ahead`` says, of every number that is a mean over examples, how far the trained system is ahead (positive is
+    better) with its 95% interval over them, and how many they are.
+    """
     result = {
-        "method": system.slug,
-        "data": collection.name,
+        "method": run.config["method"],
+        "data": data.name,
         "trained": trained,
-        "untrained": measure(system, untrained, collection, seed=seed),
+        "untrained": untrained,
         "better": trained.better,
-        "further": {name: _both(known[name], method, untrained, collection, seed) for name in also},
+        "ahead": _ahead(trained, untrained),
+        "further": dict(further or {}),
     }
     run.write_json("evaluation.json", result)
     return result
+
+
+def _ahead(trained: Scores, untrained: Scores) -> dict[str, dict[str, float]]:
+    found = {}
+    for name, (outcomes, examples) in trained.each.items():
+        beside, _ = untrained.each.get(name, ((), None))
+        sign = {"higher": 1.0, "lower": -1.0}.get(trained.better[name])
+        if sign is None or len(outcomes) != len(beside) or len(outcomes) < 2:
+            continue
+        interval = difference_on_examples(*((outcomes, beside) if sign > 0 else (beside, outcomes)), examples)
+        count = len(outcomes) if examples is None else len(np.unique(examples))
+        found[name] = {**interval._asdict(), "examples": count}
+    return found
 
 
 def _both(function: Any, trained: Any, untrained: Any, data: Any, seed: int) -> dict[str, Any]:

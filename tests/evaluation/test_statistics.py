@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nearfar.evaluation import mean_interval, paired_interval
+from nearfar.evaluation import difference_on_examples, mean_interval, paired_interval
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
@@ -48,3 +48,26 @@ def test_bad_input():
         mean_interval([1, math.nan])
     with pytest.raises(ValueError, match="confidence"):
         mean_interval([1, 2], 95)
+
+
+def test_the_interval_over_examples_covers_what_it_says_and_stays_honest_with_few() -> None:
+    rng, covered, truth = np.random.default_rng(0), 0, 0.8 - 0.6
+    for _ in range(400):
+        luck = rng.random(60)  # shared, so that the two agree often, as two systems on one example do
+        found = difference_on_examples(luck < 0.8, np.where(rng.random(60) < 0.5, luck, rng.random(60)) < 0.6)
+        covered += found.low <= truth <= found.high
+    assert 0.92 <= covered / 400 <= 0.99
+    same = difference_on_examples(np.ones(8), np.ones(8))
+    assert same.low < 0 == same.mean < same.high
+    wide, narrow = (difference_on_examples(np.ones(n), np.zeros(n)) for n in (5, 500))
+    assert wide.low < narrow.low < wide.mean == wide.high == 1
+
+
+def test_several_outcomes_of_one_example_count_as_one() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(0.3, 1, 50), rng.normal(size=50)
+    once = difference_on_examples(first, second)
+    repeated = difference_on_examples(np.tile(first, 4), np.tile(second, 4), np.tile(np.arange(50), 4))
+    assert repeated == pytest.approx(once)
+    with pytest.raises(ValueError, match="one length"):
+        difference_on_examples(first, second[:-1])

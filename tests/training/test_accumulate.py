@@ -91,7 +91,7 @@ def test_health_checks_and_rows_of_the_log_count_steps(accumulate: int, tmp_path
     def counting(self: Monitor, method: Any) -> dict[str, float]:
         measured.append(method.trainer.global_step)
         found = measure(self, method)
-        return {**found, "effective_rank": 1.0, "std": 0.0} if measured[-1] == 4 else found
+        return {**found, "centred_rank": 1.0, "std": 0.0} if measured[-1] == 4 else found
 
     monkeypatch.setattr(Monitor, "measure", counting)
     run = Run.create(tmp_path / "run", {"method": "toy"})
@@ -99,4 +99,4 @@ def test_health_checks_and_rows_of_the_log_count_steps(accumulate: int, tmp_path
     fit(Toy(), Vectors(64), settings, run=run, progress=False)  # one bad measurement alone raises no alarm
     assert measured == [0, 2, 4, 6, 8]
     rows = read_metrics(run.path / "metrics.csv")
-    assert [row["step"] for row in rows] == [2, 4, 6, 8]
+    assert [row["step"] for row in rows] == [0, 2, 4, 6, 8]

@@ -175,8 +175,8 @@ def test_collapse_is_reported_while_it_happens() -> None:
 def test_the_monitor_measures_rank_spread_and_knn() -> None:
     monitor = Monitor(Vectors(), every=1)
     found = monitor.measure(build())
-    assert set(found) == {"effective_rank", "std", "knn"}
-    assert 1 <= found["effective_rank"] <= 16
+    assert set(found) == {"centred_rank", "std", "knn"}
+    assert 1 <= found["centred_rank"] <= 16
     assert 0 <= found["knn"] <= 1
 
 
@@ -245,3 +245,17 @@ def test_shutil_copy_of_a_run_can_be_opened(tmp_path) -> None:
     run = Run.create(tmp_path / "run", {"method": "toy"})
     shutil.copytree(run.path, tmp_path / "copy")
     assert Run.open(tmp_path / "copy").config["method"] == "toy"
+
+
+def test_what_a_run_took_is_kept_and_added_up_when_it_goes_on(tmp_path) -> None:
+    run = Run.create(tmp_path / "run", {"method": "toy"})
+    fit(Toy(), Vectors(64), Training(steps=4, batch_size=8, checkpoint_every=4), run=run, progress=False)
+    first = run.read_json("cost.json")
+    assert (first["steps"], first["examples"], first["sittings"]) == (4, 32, 1)
+    assert first["seconds"] > 0
+    assert first["peak_bytes"] > 1 << 20
+    checkpoint = run.latest_checkpoint()
+    fit(Toy(), Vectors(64), Training(steps=6, batch_size=8), run=run, checkpoint=checkpoint, progress=False)
+    second = run.read_json("cost.json")
+    assert (second["steps"], second["examples"], second["sittings"]) == (6, 48, 2)
+    assert second["seconds"] > first["seconds"]

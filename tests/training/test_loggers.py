@@ -42,7 +42,7 @@ def test_fit_takes_loggers_as_objects() -> None:
     torch.manual_seed(0)
     fit(Toy(), Vectors(32), Training(steps=4, batch_size=8, log_every=2), progress=False, loggers=[Listening()])
     assert any("train/loss" in values for values in Listening.heard.values())
-    assert any("monitor/effective_rank" in values for values in Listening.heard.values())
+    assert any("monitor/centred_rank" in values for values in Listening.heard.values())
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: Any) -> None:

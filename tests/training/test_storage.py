@@ -59,7 +59,7 @@ def test_whatever_the_disk_says_is_said(number: int, tmp_path: Path, monkeypatch
 
     def replace(source: str, target: Path) -> None:
         renames.append(target)
-        if len(renames) == 4:
+        if len(renames) == 5:
             raise OSError(number, os.strerror(number))
         os.rename(source, target)
 

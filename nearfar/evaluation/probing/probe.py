@@ -44,6 +44,7 @@ class ProbeResult:
         C: inverse regularisation strength that was chosen (scikit-learn's meaning).
         validation: C -> accuracy on the part of the training rows it was chosen on; empty if nothing was
             chosen.
+        right: (M,) whether each test row was predicted right.
     """
 
     accuracy: float
@@ -51,6 +52,7 @@ class ProbeResult:
     per_class: dict[Any, float]
     C: float
     validation: dict[float, float] = field(default_factory=dict)
+    right: np.ndarray = field(default_factory=lambda: np.empty(0, bool), repr=False, compare=False)
 
 
 class LinearProbe:
@@ -323,4 +325,5 @@ def _result(labels: np.ndarray, predictions: np.ndarray, C: float, validation: d
         per_class=per_class_accuracy(labels, predictions),
         C=C,
         validation=dict(validation),
+        right=predictions == labels,
     )
