@@ -47,10 +47,13 @@ bench: $(STAMP)
 reproduce: $(STAMP)
 	$(BIN)/nearfar reproduce $(or $(ONLY),--all) --out nearfar/reproductions/results
 
+# The generated pages from what was measured, then the site in build/docs; a warning is an error, nothing is fetched.
 docs: $(STAMP)
 	$(BIN)/python tools/results_table.py
 	$(BIN)/python tools/taxonomy_table.py
 	$(BIN)/python tools/performance_table.py
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
+	@echo build/docs/index.html
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -12,7 +12,7 @@ from nearfar.evaluation._arrays import matrix
 def frechet_distance(made: Any, real: Any) -> float:
     """Squared Fréchet distance between Gaussians fitted to two sets of features, at least 0.
 
-    |m - m'|² + tr(S + S' - 2 (S S')^1/2), covariances with N - 1 (Heusel et al. 2017: of Inception features this is
+    ``|m - m'|² + tr(S + S' - 2 (S S')^1/2)``, covariances with N - 1 (Heusel et al. 2017: of Inception features this is
     FID). Values of other encoders, other widths or few rows are not comparable with published ones: a covariance of
     fewer rows than features is singular, and the distance is biased upwards by about D/N.
 

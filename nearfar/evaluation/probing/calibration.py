@@ -19,7 +19,7 @@ def ece(
     scheme: Scheme = "width",
     norm: Literal["l1", "max"] = "l1",
 ) -> float:
-    """Calibration error: sum_b (n_b / N) |accuracy_b - confidence_b| (Guo et al. 2017, eq. 5), in [0, 1].
+    """Calibration error: ``sum_b (n_b / N) |accuracy_b - confidence_b|`` (Guo et al. 2017, eq. 5), in [0, 1].
 
     Confidence is the largest probability, accuracy whether that class is right. Bins are open below and
     closed above; empty ones count nothing. Agrees with torchmetrics' ``CalibrationError``.

@@ -27,8 +27,8 @@ def symile(
     A tuple scores by its multilinear inner product, the sum over dimensions of the product of its M rows. Of anchor a,
 
     .. math::
-        \ell_{ai} = -\log \frac{e^{\langle x_{1i}, \dots, x_{Mi} \rangle / \tau}}
-            {e^{\langle x_{1i}, \dots, x_{Mi} \rangle / \tau}
+        \ell_{ai} = -\log \frac{e^{\langle x_{1i}, \ldots, x_{Mi} \rangle / \tau}}
+            {e^{\langle x_{1i}, \ldots, x_{Mi} \rangle / \tau}
             + \sum_{j \ne i} e^{\langle x_{ai}, y_{aj} \rangle / \tau}},
         \qquad y_{aj} = \prod_{m \ne a} x_{m, \pi_{am}(j)},
 
