@@ -1,4 +1,4 @@
-"""Orders of an epoch in which equal examples do not meet, or examples of different sources."""
+"""Orders of an epoch in which equal examples do not meet, or examples of different sources, or few shards are open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["apart", "by_source"]
+__all__ = ["apart", "by_source", "mixed"]
 
 
 def apart(values: Sequence[str], rng: np.random.Generator) -> np.ndarray:
@@ -61,3 +61,24 @@ def by_source(sources: Sequence[str], order: np.ndarray, step: int, rng: np.rand
         position[source] += step
     left = len(order) - step * len(found)
     return np.concatenate([*found, order[len(order) - left :]])
+
+
+def mixed(shard: np.ndarray, together: int, rng: np.random.Generator) -> np.ndarray:
+    """A random order of all positions that needs few shards at a time: shards in a random order, the examples of
+    ``together`` of them mixed, then those of the next.
+
+    Args:
+        shard: of every position, those of a shard one after another.
+        together: how many shards are mixed; 0 for all, which is a plain permutation.
+        rng: draws the order.
+    """
+    count = int(shard[-1]) + 1 if len(shard) else 0
+    if not together or together >= count:
+        return rng.permutation(len(shard))
+    starts, ends = np.searchsorted(shard, np.arange(count)), np.searchsorted(shard, np.arange(count), side="right")
+    shards = rng.permutation(count)
+    found = []
+    for first in range(0, count, together):
+        rows = np.concatenate([np.arange(starts[s], ends[s]) for s in shards[first : first + together]])
+        found.append(rng.permutation(rows))
+    return np.concatenate(found)

@@ -18,7 +18,7 @@ from nearfar.sources.skipped import BadDataError, Skipped
 from nearfar.training import StepLoader, StepSampler, Training, embed
 from nearfar.vision.data import ImageFolder, load
 from nearfar.vision.data.decode import decode
-from nearfar.vision.data.folder import LEAST, MOST
+from nearfar.vision.data.encoded import LEAST, MOST
 from tests.dirty import corpus
 
 Corpus = tuple[Path, dict[str, corpus.Good], set[str]]

@@ -12,8 +12,8 @@ from nearfar.generation.data.pictures import Pictures
 from nearfar.sources.data import Subset
 from nearfar.sources.skipped import BadDataError
 from nearfar.training import Data
-from nearfar.vision.data import ImageFolder
 from nearfar.vision.data.decode import PictureError, decode, quiet
+from nearfar.vision.data.encoded import EncodedPictures
 
 
 class WholeBatch(NamedTuple):
@@ -24,15 +24,15 @@ class WholeBatch(NamedTuple):
 
 
 class WholePictures(Data):
-    """The files of a folder of pictures, each at its own size; they are read when they are asked for."""
+    """The pictures of a folder or of shards, each at its own size; they are read when they are asked for."""
 
     gives = WholeBatch
 
-    def __init__(self, folder: ImageFolder) -> None:
+    def __init__(self, folder: EncodedPictures) -> None:
         self.folder, self.name = folder, folder.name
 
     def __len__(self) -> int:
-        return len(self.folder.files)
+        return len(self.folder)
 
     @property
     def ids(self) -> np.ndarray:
@@ -42,12 +42,11 @@ class WholePictures(Data):
         return WholeBatch([self._read(int(i)) for i in indices], torch.as_tensor(np.asarray(indices, np.int64)))
 
     def _read(self, row: int) -> Tensor:
-        path = self.folder.root / self.folder.files[row]
         try:
             with quiet():
-                return torch.from_numpy(np.ascontiguousarray(decode(path).transpose(2, 0, 1)))
+                return torch.from_numpy(np.ascontiguousarray(decode(self.folder.encoded(row)).transpose(2, 0, 1)))
         except PictureError as error:
-            raise BadDataError(f"{path} cannot be used: {error}") from error
+            raise BadDataError(f"{self.folder.place(row)} cannot be used: {error}") from error
 
 
 def at_own_sizes(data: Data) -> Data:
@@ -55,6 +54,6 @@ def at_own_sizes(data: Data) -> Data:
     if isinstance(data, Subset):
         whole = at_own_sizes(data.data)
         return data if whole is data.data else Subset(whole, data.indices)
-    if isinstance(data, Pictures) and isinstance(data.source, ImageFolder):
+    if isinstance(data, Pictures) and isinstance(data.source, EncodedPictures):
         return WholePictures(data.source)
     return data

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nearfar.segmentation.classes import IGNORE
-from nearfar.vision.data.folder import decode
+from nearfar.vision.data.decode import decode
 
 Pixels = npt.NDArray[np.uint8]
 

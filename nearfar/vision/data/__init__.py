@@ -8,20 +8,32 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.sources.shards.places import ARCHIVES, expanded, shards_below
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of
 from nearfar.sources.tables import TABLES, labels_of, read_table, suffix_of
 from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
 from nearfar.vision.data.binary import idx, is_idx, is_stl10, npy, stl10
-from nearfar.vision.data.folder import ImageFolder, passed_over
+from nearfar.vision.data.folder import ImageFolder, has_picture, passed_over
 from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
 from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
 from nearfar.vision.data.shapes import ShapeImages, shape_images
+from nearfar.vision.data.shards import ShardedPictures, sharded
 from nearfar.vision.data.video import TemporalPairs, shape_clips
 
-__all__ = ["EMBEDDED", "ImageArray", "ImageFolder", "ImageGroups", "Inflated", "ShapeImages", "TemporalPairs", "load"]
+__all__ = [
+    "EMBEDDED",
+    "ImageArray",
+    "ImageFolder",
+    "ImageGroups",
+    "Inflated",
+    "ShapeImages",
+    "ShardedPictures",
+    "TemporalPairs",
+    "load",
+]
 
 EMBEDDED = {
     "styled-digits": "real handwriting (scikit-learn's digits), each digit in eight styles; other styles held out",
@@ -47,23 +59,29 @@ def load(
     strict: bool = False,
     max_bad: float = 0.1,
     verify: bool = False,
+    mix: int = 0,
 ) -> Data:
     """Images from wherever they are.
 
     Args:
         data: a folder of pictures (with class folders or without; with ``train`` and ``test`` or ``val`` folders
-            or without), a CIFAR, MNIST (idx) or STL-10 folder in its published format, an ``.npz``, ``.npy`` or
-            ``.parquet`` file, a ``.csv``, ``.tsv``, ``.json`` or ``.jsonl`` table of picture files and labels, a folder
-            of parquet files, anything in memory that :func:`nearfar.vision.data.memory.from_memory` takes, or an
-            embedded name; ``styled-digits`` when nothing is given.
+            or without), tar or zip archives of pictures (one, a folder of them, or a name with ``{00000..00099}``;
+            see :class:`ShardedPictures`), a CIFAR, MNIST (idx) or STL-10 folder in its published format, an ``.npz``,
+            ``.npy`` or ``.parquet`` file, a ``.csv``, ``.tsv``, ``.json`` or ``.jsonl`` table of picture files and
+            labels, a folder of parquet files, anything in memory that
+            :func:`nearfar.vision.data.memory.from_memory` takes, or an embedded name; ``styled-digits`` when nothing
+            is given.
         size: side in pixels to which pictures are brought; embedded digits default to 16, shapes and clips to 32 and
-            scenes of shapes to 64, folders and parquet files to 96, arrays keep their own.
+            scenes of shapes to 64, folders, archives and parquet files to 96, arrays keep their own.
         image_column: the column of a table that names the picture files, relative to the table's folder; ``image``,
-            ``file``, ``filename``, ``path`` and others when not given.
+            ``file``, ``filename``, ``path`` and others when not given. Of archives the ending of the pictures
+            (``left.jpg``), where examples have several.
         label_column: the column of labels; ``label``, ``class``, ``target`` or ``category`` when not given.
         strict: stop at the first picture that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
-        verify: decode every file of a folder before the start; without, a few kilobytes of each are looked at.
+        verify: decode every file of a folder or an archive before the start; without, a few kilobytes of each are
+            looked at.
+        mix: archives whose pictures are mixed at a time in an epoch's order, so that few are read at once; 0 for all.
     """
     if isinstance(data, Data):
         return data
@@ -78,6 +96,10 @@ def load(
             return shape_clips(size or 32)
         return _digits(name, size or (32 if name == "large-digits" else 16))
     path = Path(data)
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    reading = {**checks, "verify": verify, "image": image_column, "mix": mix}
+    if "{" in str(data) and not path.exists():
+        return sharded(_named(str(data)), path.parent, size or 96, **reading)
     if not path.exists():
         raise FileNotFoundError(
             f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
@@ -90,8 +112,11 @@ def load(
         if is_stl10(path):
             return stl10(path)
         if parquet_files(path):
-            return parquet(path, size or 96, strict=strict, max_bad=max_bad)
-        return _folder(path, size or 96, strict=strict, max_bad=max_bad, verify=verify)
+            return parquet(path, size or 96, **checks)
+        archives = shards_below(path)
+        if archives and not has_picture(path):
+            return sharded(archives, path, size or 96, **reading)
+        return _folder(path, size or 96, verify=verify, **checks)
     if path.suffix == ".npz":
         return npz(path)
     if path.suffix == ".npy":
@@ -99,13 +124,28 @@ def load(
     if is_idx(path):
         return idx(path)
     if suffix_of(path) in TABLES and path.suffix not in (".parquet", ".pq"):
-        return _table(path, size or 96, image_column, label_column, strict=strict, max_bad=max_bad)
+        return _table(path, size or 96, image_column, label_column, **checks)
     if path.suffix in (".parquet", ".pq"):
-        return parquet(path, size or 96, strict=strict, max_bad=max_bad)
+        return parquet(path, size or 96, **checks)
+    if path.suffix.lower() in ARCHIVES:
+        return sharded([path], path, size or 96, **reading)
     raise ValueError(
         f"{path} is no image collection this reads; accepted are a folder of pictures, a CIFAR, MNIST or STL-10 "
-        f"folder, .npz, .npy, {', '.join(TABLES)}"
+        f"folder, .npz, .npy, {', '.join((*ARCHIVES, *TABLES))}"
     )
+
+
+def _named(text: str) -> list[Path]:
+    """Archives by a name with ranges and choices in braces.
+
+    Raises:
+        FileNotFoundError: one of them is not there.
+    """
+    paths = [Path(each) for each in expanded(text)]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"there is no file {missing[0]} ({len(missing):,} of the {len(paths):,} of {text})")
+    return paths
 
 
 def _table(path: Path, size: int, image: str | None, label: str | None, **checks: Any) -> ImageArray:

@@ -69,14 +69,15 @@ def decode(source: Path | str | bytes, least: int | None = None, most: int | Non
         return upright(pixels, _orientation(image))
 
 
-def why_unreadable(path: Path | str) -> str:
-    """Why a file cannot be read as a picture, by its kind, header, size and end; empty where nothing is wrong.
+def why_unreadable(source: Path | str | bytes) -> str:
+    """Why a file, or the content of one, cannot be read as a picture, by its kind, header, size and end; empty where
+    nothing is wrong.
 
     Reads a few kilobytes. Where the end is not that of a whole file, and in formats without one, the file is
     decoded. What it does not find is damage inside a file whose end is there.
     """
     try:
-        with _reasons(), _open(path) as file, Image.open(file, formats=FORMATS) as image:
+        with _reasons(), _opened(source) as file, Image.open(file, formats=FORMATS) as image:
             _check_size(image)
             kind, size = image.format or "", file.seek(0, os.SEEK_END)
             file.seek(max(size - 1024, 0))
@@ -84,7 +85,7 @@ def why_unreadable(path: Path | str) -> str:
             file.seek(0)
             whole = _looks_whole(kind, file.read(12), end, size)
         if not whole:
-            decode(path)
+            decode(source)
     except PictureError as error:
         return str(error)
     return ""
@@ -194,6 +195,14 @@ def _jpeg(content: bytes, image: Image.Image, factor: int) -> np.ndarray | None:
 def _content(path: Path | str) -> bytes:
     with _reasons(), _open(path) as file:
         return file.read()
+
+
+def _opened(source: Path | str | bytes) -> IO[bytes]:
+    if not isinstance(source, bytes):
+        return _open(source)
+    if not source:
+        raise PictureError("it is empty")
+    return io.BytesIO(source)
 
 
 def _open(path: Path | str) -> IO[bytes]:

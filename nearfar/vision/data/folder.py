@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nearfar.sources.fingerprint import file_contents
-from nearfar.sources.skipped import BadDataError, Skipped, plain
+from nearfar.sources.skipped import Skipped, plain
 from nearfar.training import Data
 from nearfar.vision.data.decode import FORMATS, PictureError, decode, quiet, square, to_square, why_unreadable
-from nearfar.vision.method import ImageBatch
+from nearfar.vision.data.encoded import EncodedPictures
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"),
@@ -46,17 +45,11 @@ BESIDE = (
 )
 # What notebooks, file managers and network disks leave among pictures, besides hidden folders.
 LEFT_BY_TOOLS = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "lost+found", "system volume information")
-# Random crops come from pictures whose shorter side is from 9/8 to 9/4 of ``size`` where the file has as many
-# pixels. Powers of two are enough to get there, which JPEG decodes at once; 224 keeps ImageNet's usual 500 x 375.
-LEAST = 9 / 8
-# Longest side of these, as a multiple of ``size``: one panorama must not widen its whole batch. Those longer than
-# three times their height may lose the ends.
-MOST = 27 / 8
 # Files looked at by one thread at a time.
 CHUNK = 512
 
 
-class ImageFolder(Data):
+class ImageFolder(EncodedPictures):
     """Pictures below a folder, decoded when they are needed.
 
     Each picture is turned upright (EXIF) and made RGB (transparent areas become white, palettes and CMYK are
@@ -88,8 +81,6 @@ class ImageFolder(Data):
         FileNotFoundError: no such folder. ValueError: no readable picture in it.
         BadDataError: ``strict`` or ``max_bad`` does not allow what was found, here or while training.
     """
-
-    gives = ImageBatch
 
     def __init__(
         self,
@@ -136,22 +127,6 @@ class ImageFolder(Data):
     def __len__(self) -> int:
         return len(self.files)
 
-    def batch(self, indices: np.ndarray) -> ImageBatch:
-        """Central squares (N, 3, size, size)."""
-        pixels, rows = self._read(indices, lambda path: square(path, self.size))
-        return ImageBatch(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.from_numpy(rows))
-
-    def training_batch(self, indices: np.ndarray) -> ImageBatch:
-        """Whole pictures in the upper left corners of (N, 3, H, W), with the ``sizes`` (N, 2) that they fill."""
-        least, most = max(round(LEAST * self.size), 1), max(round(MOST * self.size), 1)
-        pictures, rows = self._read(indices, lambda path: _middle(decode(path, least, most), most))
-        sizes = np.array([picture.shape[:2] for picture in pictures])
-        pixels = np.zeros((len(pictures), *sizes.max(0), 3), np.uint8)
-        for canvas, picture in zip(pixels, pictures, strict=True):
-            canvas[: picture.shape[0], : picture.shape[1]] = picture
-        whole = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        return ImageBatch(whole, torch.from_numpy(rows), torch.from_numpy(sizes), self.size)
-
     def splits(self) -> Mapping[str, Data]:
         return self._splits
 
@@ -162,44 +137,12 @@ class ImageFolder(Data):
     def contents(self) -> Mapping[str, str]:
         return file_contents(self.root, self.files)
 
-    def readable(self, rows: np.ndarray) -> np.ndarray:
-        return np.array([plain(self.files[row]) not in self.skipped for row in rows], dtype=bool)
+    def encoded(self, row: int) -> str:
+        """The file's path."""
+        return os.path.join(self.root, self.files[row])
 
-    def _read(self, indices: np.ndarray, read: Callable[[str], np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Pictures, and the positions they are of: another's where a file turns out to be unreadable."""
-        wanted = [int(i) for i in indices]
-        threads = min(torch.get_num_threads(), len(wanted))
-
-        def attempt(row: int) -> np.ndarray | PictureError:
-            try:
-                return read(os.path.join(self.root, self.files[row]))
-            except PictureError as error:
-                return error
-
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                found = list(pool.map(attempt, wanted))
-        else:
-            found = [attempt(row) for row in wanted]
-        pictures, rows, taken = [], [], set(wanted)
-        for row, picture in zip(wanted, found, strict=True):
-            candidates = self._instead_of(row, taken)
-            while isinstance(picture, PictureError):
-                self.skipped.add(self.files[row], str(picture))
-                row = next(candidates)
-                picture = attempt(row)
-            taken.add(row)
-            pictures.append(picture)
-            rows.append(row)
-        return pictures, np.array(rows, dtype=np.int64)
-
-    def _instead_of(self, row: int, taken: set[int]) -> Iterator[int]:
-        """The examples after ``row``, first those that are not in the batch. What is readable is a property of the
-        files, so every process comes to the same one."""
-        for again in (False, True):
-            after = ((row + step) % len(self) for step in range(1, len(self)))
-            yield from (other for other in after if (other in taken) == again)
-        raise BadDataError(f"{self.root} holds no readable picture any more")
+    def place(self, row: int) -> str:
+        return self.files[row]
 
     def _bad(self, names: list[str], why: Callable[[str], str]) -> dict[str, str]:
         """The reason of every file that ``why`` objects to."""
@@ -214,15 +157,18 @@ class ImageFolder(Data):
             return dict(pair for pairs in pool.map(look, chunks) for pair in pairs)
 
 
-def _middle(picture: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` rows and columns of a picture."""
-    top, left = (max(side - most, 0) // 2 for side in picture.shape[:2])
-    return picture[top : top + most, left : left + most]
-
-
 def passed_over(folder: str) -> bool:
     """Whether a folder of this name holds no pictures of the collection."""
     return folder.startswith(".") or folder.lower() in LEFT_BY_TOOLS
+
+
+def has_picture(root: Path) -> bool:
+    """Whether a picture lies in a folder or below it, by its name."""
+    for _, inside, names in os.walk(root):
+        inside[:] = [name for name in inside if not passed_over(name)]
+        if any(name.lower().endswith(SUFFIXES) and not name.startswith(".") for name in names):
+            return True
+    return False
 
 
 def _pictures(root: Path, closed: dict[str, str], passed: Counter[str]) -> list[str]:
