@@ -236,11 +236,13 @@ class Command:
         help: what it does, in a few words.
         run: the words after the command in, the exit code out. It imports what it needs when it is called.
         default: of several fields with a command of this name, the one that is meant where nothing tells.
+        meant: whether the words are for this field, by the files that they name.
     """
 
     help: str
     run: Callable[[Sequence[str]], int]
     default: bool = False
+    meant: Callable[[Sequence[str]], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

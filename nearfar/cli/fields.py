@@ -26,7 +26,8 @@ def commands() -> dict[str, Claims]:
 
 
 def choose(name: str, claims: Claims, words: Sequence[str]) -> int:
-    """Run the command of the field that is meant: named by ``--field``, or by a system or a run among the words.
+    """Run the command of the field that is meant: named by ``--field``, by a system or a run among the words,
+    or by the kind of files that they name.
 
     Raises:
         UsageError: several fields have such a command and nothing tells which is meant.
@@ -35,6 +36,8 @@ def choose(name: str, claims: Claims, words: Sequence[str]) -> int:
     wanted = _named_field(words)
     if wanted is None and len(claims) > 1:
         wanted = next((f for f in map(_field_of, words) if f in dict(claims)), None)
+    if wanted is None and len(claims) > 1:
+        wanted = next((field for field, command in claims if command.meant is not None and command.meant(words)), None)
     if wanted is None:
         default = [field for field, command in claims if command.default]
         wanted = claims[0][0] if len(claims) == 1 else default[0] if default else None

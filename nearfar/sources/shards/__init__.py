@@ -6,6 +6,7 @@
 :mod:`~nearfar.sources.shards.zip`             the same of zip archives
 :mod:`~nearfar.sources.shards.index`           that, kept
 :mod:`~nearfar.sources.shards.members`         chosen members of many shards, read by number
+:mod:`~nearfar.sources.shards.writing`         new shards, each whole or absent
 :mod:`~nearfar.sources.shards.samples`         members that are one example, by webdataset's rule
 =============================================  =====================================================
 """
