@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from nearfar.cli import main
+from nearfar.graph import evaluation
 from nearfar.graph.data import load
 from nearfar.graph.data.sampled import Parts
 from nearfar.reproductions.arms import build, train
@@ -50,3 +53,31 @@ def test_training_sees_parts_and_embedding_the_whole(tmp_path: Path) -> None:
     assert main(["embed", str(out), "-o", str(tmp_path / "v.npz")]) == 0
     with np.load(tmp_path / "v.npz", allow_pickle=False) as found:
         assert len(found["id"]) == 200
+
+
+def test_a_run_on_a_large_graph_watches_and_is_probed_on_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load(nodes=600)
+    assert data.sample(600 // 16) is not data
+    assert data.sample(600) is data
+    part = data.sample(20)
+    assert len(part.ids) == len(part.batch(np.zeros(1, dtype=np.int64)).x) == 80
+    assert data.labels is not None
+    assert part.labels is not None
+    assert np.array_equal(part.labels, data.labels[part.ids])
+    assert np.array_equal(part.ids, data.sample(20).ids)
+    sizes = []
+
+    def counted(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, **_: int) -> Any:
+        sizes.append((len(train_x), len(train_y), len(test_x) + len(train_x), len(test_y) + len(train_y)))
+        return SimpleNamespace(right=np.ones(len(test_x), dtype=bool))
+
+    monkeypatch.setattr(evaluation, "liblinear_probe", counted)
+    x = np.eye(7)[data.labels]
+    evaluation.probe(x, data.labels, splits=1)
+    monkeypatch.setattr(evaluation, "MOST_PROBED", 500)
+    monkeypatch.setattr(evaluation, "DRAWN", 100)
+    evaluation.probe(x, data.labels, splits=1)
+    (whole, drawn) = sizes
+    assert whole[2:] == (600, 600)
+    assert drawn[2:] == (100, 100)
+    assert drawn[0] < whole[0]

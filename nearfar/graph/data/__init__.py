@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from nearfar.graph.data.kinds import LinkedKinds, OneGraph, WholeGraphs
 from nearfar.graph.data.linked import LinkedGraph, from_acm, library
 from nearfar.graph.data.molecules import MoleculeBatch, MoleculeSet, from_folder, from_table, generated_molecules
 from nearfar.graph.data.node_graph import NodeGraph
+from nearfar.graph.data.node_table import beside, from_tables
+from nearfar.graph.data.objects import from_geometric, from_graphml, from_networkx, from_tensors, save_geometric
 from nearfar.graph.data.text_graph import TextGraph, TextNodes, from_texts, notes
 from nearfar.sources.archives import read_npz
 from nearfar.sources.tables import TABLES
@@ -31,6 +34,7 @@ __all__ = [
     "TextNodes",
     "WholeGraphs",
     "load",
+    "save_geometric",
 ]
 
 # Cells of the dense feature matrix that a sparse one may claim: 40 GB.
@@ -45,27 +49,47 @@ EMBEDDED = {
 }
 
 
-def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: int = 0, label: str = "") -> Data:
+def load(
+    data: Any = None,
+    *,
+    nodes: int = 1500,
+    sampled: int = 0,
+    label: str = "",
+    kind: str = "",
+    directed: bool = False,
+    strict: bool = False,
+    max_bad: float = 0.1,
+) -> Data:
     """A graph from wherever it is.
 
     Args:
-        data: an ``.npz`` file with ``x`` (N, F), or its sparse rows ``x_data``, ``x_indices``, ``x_indptr`` and
-            ``x_shape``; ``edge_index`` (2, E), or ``edges`` that name each undirected edge once; and, where known,
-            ``y`` (N,). Many graphs: an archive with ``node_off``, ``edge_off``, ``edges`` and perhaps ``node_tag``
-            and ``y``, or a folder in the form of the TU collection. A folder with ``features.csv``, ``labels.csv``
-            and ``edges.csv`` in the form of BiSND. Papers with authors and subjects: an archive in the form of
-            HeCo's. Molecules: a table (``.csv``, ``.tsv``, ``.parquet`` and kin) with a column ``smiles``, or a folder
-            with ``molecules.csv`` and ``context.npz``, features ``<kind>`` and ``<kind>_links`` (3, E) of each kind of
-            node around them: places of molecules, nodes of the kind, weights. Or an embedded name, ``citation`` when
-            nothing is given. Nodes that are texts: ``edge_index`` and ``texts`` (N, M), the original first, or their
-            ``text_vectors`` (N, M, D), and ``removable`` and ``addable`` pairs (3, E) of nodes with a verdict.
+        data: a folder with a table of nodes, ``nodes.csv`` or ``nodes.parquet`` with a column ``id``, and one of edges,
+            ``edges.csv`` or ``edges.parquet`` with ``source`` and ``target`` (see
+            :func:`nearfar.graph.data.node_table.from_tables`; a column ``kind`` tells kinds of nodes apart). A
+            ``.graphml`` file. A ``.pt`` file that :func:`save_geometric` wrote, or in Python a graph of networkx, or of
+            PyTorch Geometric, or many of those. An ``.npz`` file with ``x`` (N, F), or its sparse rows ``x_data``,
+            ``x_indices``, ``x_indptr`` and ``x_shape``; ``edge_index`` (2, E), or ``edges`` that name each undirected
+            edge once; and, where known, ``y`` (N,) and ``ids`` (N,). Many graphs: an archive with ``node_off``,
+            ``edge_off``, ``edges`` and perhaps ``node_tag`` and ``y``, or a folder in the form of the TU collection. A
+            folder with ``features.csv``, ``labels.csv`` and ``edges.csv`` in the form of BiSND. Papers with authors and
+            subjects: an archive in the form of HeCo's. Molecules: a table (``.csv``, ``.tsv``, ``.parquet`` and kin)
+            with a column ``smiles``, or a folder with ``molecules.csv`` and ``context.npz``, features ``<kind>`` and
+            ``<kind>_links`` (3, E) of each kind of node around them: places of molecules, nodes of the kind, weights.
+            Or an embedded name, ``citation`` when nothing is given. Nodes that are texts: ``edge_index`` and ``texts``
+            (N, M), the original first, or their ``text_vectors`` (N, M, D), and ``removable`` and ``addable`` pairs (3,
+            E) of nodes with a verdict.
         nodes: size of the generated citation graph, of the generated library in papers, and of the generated set in
             graphs (there at most 240) and of molecules (at most 300); of texts at most 400.
         sampled: how many nodes of a graph a training step sees, a random part drawn by walks; 0 for all. Graphs whose
             nodes are too many for a contrast among all of them train in this way; embedding sees the whole graph.
-        label: column of a table of molecules that labels them; the first column of numbers when not given.
+        label: column that labels nodes, or molecules; of molecules the first column of numbers when not given.
+        kind: which kind of nodes is embedded, of a graph that has several.
+        directed: whether an edge of a table leads one way only.
+        strict: stop at the first edge that cannot be used, instead of leaving it out and listing it.
+        max_bad: largest share of edges that may be unusable, in [0, 1]; more stop the run.
     """
-    found = _found(data, nodes, label)
+    tabled = {"label": label, "kind": kind, "strict": strict, "max_bad": max_bad}
+    found = _found(data, nodes, {**tabled, "directed": directed})
     if sampled:
         if not isinstance(found, NodeGraph):
             raise ValueError(f"sampled is for one large graph, and {found.name} holds many; leave it out")
@@ -73,9 +97,14 @@ def load(data: str | Path | Data | None = None, *, nodes: int = 1500, sampled: i
     return found
 
 
-def _found(data: str | Path | Data | None, nodes: int, label: str) -> Data:
+def _found(data: Any, nodes: int, options: dict[str, Any]) -> Data:
     if isinstance(data, Data):
         return data
+    label = options["label"]
+    if data is not None and not isinstance(data, str | Path):
+        if hasattr(data, "is_directed") and hasattr(data, "nodes"):
+            return from_networkx(data, **{k: v for k, v in options.items() if k != "directed"})
+        return from_geometric(data, kind=options["kind"])
     if str(data) == "motifs":
         return motif_graphs(min(nodes, 240))
     if str(data) == "library":
@@ -94,17 +123,24 @@ def _found(data: str | Path | Data | None, nodes: int, label: str) -> Data:
         return BiSND(path)
     if (path / "molecules.csv").is_file() and (path / "context.npz").is_file():
         return from_folder(path, label=label)
+    if path.exists() and (tables := beside(path)) is not None:
+        return from_tables(*tables, **options)
     if path.is_dir():
         return from_tu(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no file {path}, and no embedded graph of that name; embedded are {', '.join(EMBEDDED)}"
         )
+    if path.suffix.lower() == ".graphml":
+        return from_graphml(path, **{k: v for k, v in options.items() if k != "directed"})
+    if path.suffix.lower() == ".pt":
+        return from_tensors(path)
     if path.suffix != ".npz" and path.name.removesuffix(".gz").endswith(TABLES):
         return from_table(path, label=label)
     if path.suffix != ".npz":
         raise ValueError(
-            f"{path} is no graph this reads; accepted is .npz with x, edge_index and perhaps y, or a table with smiles"
+            f"{path} is no graph this reads; accepted are a folder with nodes.csv and edges.csv (or .parquet), "
+            ".graphml, .pt of plain tensors, .npz with x, edge_index and perhaps y, or a table with smiles"
         )
     arrays = read_npz(path)
     try:
@@ -114,7 +150,9 @@ def _found(data: str | Path | Data | None, nodes: int, label: str) -> Data:
             return from_acm(arrays, path.stem)
         if "texts" in arrays or "text_vectors" in arrays:
             return from_texts(arrays, _edges(arrays, path), path.stem)
-        return NodeGraph(_features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem)
+        return NodeGraph(
+            _features(arrays, path), _edges(arrays, path), arrays.get("y"), name=path.stem, ids=arrays.get("ids")
+        )
     except (ValueError, TypeError) as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 

@@ -55,11 +55,7 @@ class BiSND(NodeGraph):
         edges = self._edges(folder / FILES[2])
         if folder.name == "undirected" if undirected is None else undirected:
             edges = np.concatenate([edges, edges[::-1]], 1)
-        super().__init__(x, edges, self._labels(folder / FILES[1]), name=folder.name, normalize=False)
-
-    @property
-    def ids(self) -> np.ndarray:
-        return self._ids
+        super().__init__(x, edges, self._labels(folder / FILES[1]), name=folder.name, normalize=False, ids=ids)
 
     def _positions(self, ids: np.ndarray, path: Path) -> np.ndarray:
         place = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)

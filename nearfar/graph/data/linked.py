@@ -27,6 +27,8 @@ class LinkedGraph(NodeGraph):
         y: (N,) labels or ``None``.
         most: neighbours of a node in the plain graph.
         name: what to call the graph.
+        ids: as in :class:`NodeGraph`.
+        edge_index: (2, E) edges between nodes that are embedded, which the plain graph has as well.
 
     Attributes:
         links, context: as given, in compressed rows.
@@ -46,6 +48,8 @@ class LinkedGraph(NodeGraph):
         *,
         most: int = 10,
         name: str = "linked graph",
+        ids: np.ndarray | None = None,
+        edge_index: np.ndarray | None = None,
     ) -> None:
         if not links:
             raise ValueError(f"{name} has no links to nodes of other kinds")
@@ -59,7 +63,10 @@ class LinkedGraph(NodeGraph):
         plain = sum((strongest(matrix, most) for matrix in counts), sparse.csr_matrix((len(x), len(x))))
         both = (plain + plain.T).tocoo()
         different = both.row != both.col
-        super().__init__(x, np.stack([both.row, both.col])[:, different], y, name=name)
+        edges = np.stack([both.row, both.col])[:, different]
+        if edge_index is not None:
+            edges = np.unique(np.concatenate([edges, edge_index], 1), axis=1)
+        super().__init__(x, edges, y, name=name, ids=ids)
         self.graph.kinds = tuple(self.links)
         self.graph.linked = self
 

@@ -16,10 +16,13 @@ from nearfar.graph.extra import torch_geometric
 from nearfar.parts.sparse_product import compressed
 from nearfar.sources.fingerprint import digest_of
 from nearfar.sources.labels import one_label
+from nearfar.sources.skipped import Skipped
 from nearfar.training import Data
 
 # Features of so many cells, of which less than this share is not zero, are multiplied as compressed rows.
 LEAST_CELLS, SPARSE = 1 << 16, 0.1
+# A graph of more than so many times the nodes that a run watches is watched by a part.
+WATCHED = 16
 
 
 def _compressed(x: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,6 +59,7 @@ class NodeGraph(Data):
             from a node to itself are left out with a warning; nodes without edges are kept.
         y: (N,) labels, (N, C) with one 1 in each row, or ``None``; -1, NaN and empty names mean that a node has none.
         name: what to call the graph.
+        ids: (N,) whole numbers or names by which people know the nodes; their positions when not given.
         normalize: divide each feature row by its sum, as GRACE does with counts of words. When not given, that is done
             where no feature is negative; signed ones (standardised columns, vectors of another model) have no sum to
             divide by and stay as they are.
@@ -74,6 +78,7 @@ class NodeGraph(Data):
         *,
         name: str = "graph",
         normalize: bool | None = None,
+        ids: np.ndarray | None = None,
     ) -> None:
         x, edge_index = np.asarray(x), np.asarray(edge_index)
         if x.dtype.kind not in "biuf" or (edge_index.dtype.kind not in "iu" and edge_index.size):
@@ -102,6 +107,9 @@ class NodeGraph(Data):
             raise ValueError(f"y has {labels.size} labels for {len(x)} nodes")
         if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "biufU"):
             raise ValueError(f"y must be one number or name per node, got {labels.dtype} of shape {labels.shape}")
+        self._ids = np.arange(len(x)) if ids is None else np.asarray(ids)
+        if self._ids.shape != (len(x),) or self._ids.dtype.kind not in "iuU":
+            raise ValueError(f"ids must be {len(x)} whole numbers or names, got {self._ids.dtype} of {self._ids.shape}")
         edge_index = _simple(edge_index, len(x))
         signed = bool((x < 0).any())
         self.normalized = not signed if normalize is None else normalize
@@ -117,7 +125,8 @@ class NodeGraph(Data):
         self.labels = labels
         self.name = name
         self.parts: Parts | None = None
-        self.notes = (
+        self.skipped: Skipped | None = None
+        self.notes: tuple[str, ...] = (
             f"{x.shape[1]:,} features, {'each row divided by its sum' if self.normalized else 'as they are'}",
             f"{edge_index.shape[1]:,} directed edges",
         )
@@ -145,9 +154,17 @@ class NodeGraph(Data):
     def batch(self, indices: np.ndarray) -> Any:
         return self.graph
 
+    def sample(self, count: int, seed: int = 0) -> Data:
+        """What a run watches: the graph itself, or a part of four times ``count`` nodes of one that has many more."""
+        if self.graph.num_nodes <= WATCHED * count:
+            return self
+        parts = self.parts or Parts(self.graph.edge_index.numpy(), self.graph.num_nodes, 4 * count)
+        nodes = parts.nodes(np.random.default_rng(seed), 4 * count)
+        return Part(self, nodes, parts.cut(self.graph.x, nodes))
+
     @property
     def ids(self) -> np.ndarray:
-        return np.arange(self.graph.num_nodes)
+        return self._ids
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -157,3 +174,26 @@ class NodeGraph(Data):
     def contents(self) -> Mapping[str, str]:
         parts = {"x": self.graph.x, "edge_index": self.graph.edge_index, "y": self.labels}
         return {name: digest_of(part) for name, part in parts.items() if part is not None}
+
+
+class Part(Data):
+    """Some nodes of a graph with the edges between them."""
+
+    def __init__(self, whole: NodeGraph, nodes: np.ndarray, graph: Any) -> None:
+        self.name, self.gives, self.graph = whole.name, whole.gives, graph
+        self.labels = None if whole.labels is None else whole.labels[nodes]
+        self._ids, self._facts = whole.ids[nodes], whole.facts
+
+    def __len__(self) -> int:
+        return 1
+
+    def batch(self, indices: np.ndarray) -> Any:
+        return self.graph
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self._ids
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self._facts

@@ -36,12 +36,13 @@ class Parts:
         self.adjacency = sparse.csr_matrix((ones, (edge_index[0], edge_index[1])), (nodes, nodes))
         self.size = min(size, nodes)
 
-    def nodes(self, rng: np.random.Generator) -> np.ndarray:
-        """The sorted nodes of a part, ``size`` of them."""
+    def nodes(self, rng: np.random.Generator, size: int | None = None) -> np.ndarray:
+        """The sorted nodes of a part, ``size`` of them; the part's own size when not given."""
+        size = self.size if size is None else min(size, self.adjacency.shape[0])
         starts, neighbours = self.adjacency.indptr, self.adjacency.indices
         total = self.adjacency.shape[0]
         found = np.zeros(total, dtype=bool)
-        while (missing := self.size - int(found.sum())) > 0:
+        while (missing := size - int(found.sum())) > 0:
             at = rng.integers(total, size=max(missing // WALK, 1))
             met = [at]
             for _ in range(WALK):
@@ -60,7 +61,10 @@ class Parts:
 
     def draw(self, x: torch.Tensor, seed: int) -> Any:
         """A part as a graph of its own, numbered from 0; the same one for the same seed."""
-        nodes = self.nodes(np.random.default_rng(seed))
+        return self.cut(x, self.nodes(np.random.default_rng(seed)))
+
+    def cut(self, x: torch.Tensor, nodes: np.ndarray) -> Any:
+        """The graph of some nodes, sorted, and all edges between them."""
         part = self.adjacency[nodes][:, nodes].tocoo()
         edges = torch.from_numpy(np.stack([part.row, part.col]).astype(np.int64))
         return torch_geometric().data.Data(x=x[torch.from_numpy(nodes)], edge_index=edges)
