@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
+EXPORTS := .venv-exports
 
-.PHONY: demo test test-long soak lint format bench reproduce docs clean
+.PHONY: demo test test-long test-exports soak lint format bench reproduce docs clean
 
 $(BASE): pyproject.toml requirements.lock tools/install.py
 	$(PYTHON) tools/install.py $(VENV) base
@@ -25,6 +26,18 @@ test: $(STAMP) lint
 # Trainings that take longer than ten minutes allow, until what they promise shows. Minutes on two cores.
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m long
+
+# Exports opened by the real libraries, in an environment of their own: torchvision, timm, transformers and onnxruntime
+# with the newest torch, about 6 GB on disk where pip's torch is the CUDA build.
+$(EXPORTS)/.installed: tools/exports.txt
+	$(PYTHON) -m venv $(EXPORTS)
+	$(EXPORTS)/bin/python -m pip --disable-pip-version-check install --quiet -r tools/exports.txt
+	@touch $@
+
+test-exports: $(STAMP) $(EXPORTS)/.installed
+	rm -rf $(EXPORTS)/exports
+	$(BIN)/python tools/exports.py write $(EXPORTS)/exports
+	$(EXPORTS)/bin/python tools/exports.py open $(EXPORTS)/exports
 
 # Every promise of docs/robustness.md measured again, about half an hour on two cores. make soak ONLY="kills fuzz"
 soak: $(STAMP)
@@ -56,4 +69,4 @@ docs: $(STAMP)
 	@echo build/docs/index.html
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(EXPORTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -261,6 +261,8 @@ class Field:
         pending: ``(data, folder, count)`` to the examples that are to be made, at most ``count``, without those that
             stand in the folder: fields that have it write folders, and go on with them.
         clear: ``(folder)``: remove what was written into it before.
+        exports: formats of its own by name, each ``(method, folder)``, for ``nearfar export --to``; the first is
+            taken where none is named.
         embedded: names of embedded data, each with what it is.
     """
 
@@ -272,6 +274,7 @@ class Field:
     write: Callable[..., list[Path]] | None = None
     pending: Callable[..., Any] | None = None
     clear: Callable[[Path], None] | None = None
+    exports: Mapping[str, Callable[[Any, Path], None]] = dataclasses.field(default_factory=dict)
     embedded: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -27,14 +27,18 @@ BELOW = {
     "encoders": {"common", "parts"},
     "sources": {"common"},
     "runs": {"common", "catalogue", "sources"},
+    "exporting": {"common", "encoders", "training"},
     "training": {"common", "sources", "runs", "evaluation", "catalogue", "losses"},
-    "workflow": {"common", "sources", "runs", "evaluation", "catalogue", "training"},
+    "workflow": {"common", "sources", "runs", "evaluation", "catalogue", "training", "exporting", "encoders"},
     "report": {"catalogue", "runs", "evaluation", "workflow", "training"},
     "estimator": {"catalogue", "runs", "training", "workflow"},
     "testing": {"catalogue", "sources", "runs", "training", "workflow"},
     "reproductions": {"workflow", "estimator", *FIELDS},
-    "cli": {"workflow", "report", "reproductions", "estimator"},
-    **{f: {"losses", "parts", "encoders", "sources", "runs", "training", "evaluation", "common"} for f in FIELDS},
+    "cli": {"workflow", "report", "reproductions", "estimator", "exporting"},
+    **{
+        f: {"losses", "parts", "encoders", "sources", "runs", "training", "evaluation", "common", "exporting"}
+        for f in FIELDS
+    },
 }
 for top in ("reproductions", "cli"):
     BELOW[top] |= {"losses", "parts", "encoders", "sources", "runs", "training", "evaluation", "common", "catalogue"}

@@ -13,6 +13,7 @@ from nearfar.audio.segments import Fill, random_segments, unit_energy, windows
 from nearfar.encoders.mel import Mel
 from nearfar.encoders.sound import SoundEncoder, sound_encoder
 from nearfar.training import Method, Optimization
+from nearfar.training.door import Door
 
 __all__ = ["SoundMethod", "WindowedMethod", "sounds_of"]
 
@@ -59,6 +60,18 @@ class WindowedMethod(Method):
         """The representation (W, D) of stretches (W, samples)."""
         return self.encoder(waves)
 
+    def door(self, batch: Any) -> Door:
+        """One stretch of each sound; what is longer is the mean of its stretches' vectors."""
+        waves = self.heard(sounds_of(batch, self.rate)).waves[:, : self.samples]
+        waves = nn.functional.pad(waves, (0, self.samples - waves.shape[1]))
+        says = {
+            "rate": self.rate,
+            "samples": self.samples,
+            "shorter": f"filled up with {self.fill}",
+            "longer": "the mean of the vectors of consecutive stretches, the last filled up",
+        }
+        return Door(_Stretch(self).eval(), {"waves": waves}, {"waves": {0: "sounds"}}, says)
+
     def encode(self, batch: Any) -> Tensor:
         """The representation (N, D) of whole sounds, the mean over their windows."""
         sounds = self.heard(sounds_of(batch, self.rate))
@@ -71,6 +84,17 @@ class WindowedMethod(Method):
         assert found is not None
         counts = (sounds.lengths + self.samples - 1).div(self.samples, rounding_mode="floor").clamp_min(1)
         return found / counts[:, None]
+
+
+class _Stretch(nn.Module):
+    """What a method says of stretches (N, samples) of sound."""
+
+    def __init__(self, method: WindowedMethod) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, waves: Tensor) -> Tensor:
+        return self.method.of_window(unit_energy(waves) if self.method.unit else waves).float()
 
 
 class SoundMethod(WindowedMethod):

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": ("measure", "measure finished runs beside their untrained selves, and systems that need no training"),
     "embed": ("measure", "turn data into vectors with a finished run"),
     "classify": ("classify", "label data by a run's vectors and labelled examples, with probabilities"),
+    "export": ("export", "write a run for other programs: ONNX, torch.export, torchvision, timm, transformers"),
     "runs": ("runs", "list what was trained, filter and sort it, and remove it"),
     "compare": ("compare", "train several systems over several seeds; differences with intervals"),
     "reproduce": ("measure", "re-test a paper's claim at laptop scale"),

@@ -150,7 +150,10 @@ def _from_transformers(name: str, *, pretrained: bool) -> ImageEncoder:
     from transformers import AutoConfig, AutoModel
 
     if pretrained:
-        model = AutoModel.from_pretrained(there(name), trust_remote_code=False)
+        loaded = AutoModel.from_pretrained(there(name), trust_remote_code=False, output_loading_info=True)
+        model, missing = loaded[0], loaded[1]["missing_keys"]
+        if any(key.startswith("pooler.") for key in missing):
+            model.pooler = None  # the checkpoint has none, and one with random weights says nothing
     else:
         model = AutoModel.from_config(AutoConfig.from_pretrained(there(name), trust_remote_code=False))
     return ImageEncoder(model)

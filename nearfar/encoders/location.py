@@ -30,7 +30,7 @@ def spherical_harmonics(places: Tensor, degrees: int, *, satclip_scaling: bool =
     places = places.double()
     azimuth, polar = torch.deg2rad(places[:, 0] + 180), torch.deg2rad(places[:, 1] + 90)
     x, s = polar.cos(), polar.sin()
-    found = places.new_empty(len(places), degrees * degrees)
+    found = places.new_empty(places.shape[0], degrees * degrees)
     top = torch.full_like(x, math.sqrt(1 / (4 * math.pi)))
     for m in range(degrees):
         if m:

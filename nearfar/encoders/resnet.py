@@ -105,6 +105,7 @@ class ResNet(nn.Module):
         normalise = _norm(norm)
         if depth not in DEPTHS:
             raise ValueError(f"depth must be one of {sorted(DEPTHS)}, got {depth}")
+        self.depth, self.small_images, self.width, self.norm = depth, small_images, width, norm
         block, repeats = DEPTHS[depth]
         base = 64 * width
         stem: list[nn.Module] = [_conv(3, base, 3)] if small_images else [_conv(3, base, 7, 2)]

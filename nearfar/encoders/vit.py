@@ -131,7 +131,7 @@ class VisionTransformer(nn.Module):
 
     def with_class(self, patches: Tensor) -> Tensor:
         """Tokens (N, 1 + K, width): the class token before patches (N, K, width)."""
-        return torch.cat([self.class_token.expand(len(patches), -1, -1), patches], 1)
+        return torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], 1)
 
     def encode(self, patches: Tensor) -> Tensor:
         """Tokens (N, 1 + K, width) of the patches (N, K, width) that are seen, the class token first."""

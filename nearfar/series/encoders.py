@@ -24,7 +24,8 @@ class SameConv(nn.Conv1d):
         super().__init__(in_channels, out_channels, kernel, padding=kernel // 2 * dilation, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[2] > self.dilation[0]:
+        # A graph takes the first way: it gives the same, and the length stays free.
+        if torch.compiler.is_compiling() or x.shape[2] > self.dilation[0]:
             return super().forward(x)
         centre = self.kernel_size[0] // 2
         return F.conv1d(x, self.weight[:, :, centre : centre + 1], self.bias)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nearfar.parts import MomentumEncoder
 from nearfar.series.data import SeriesBatch
 from nearfar.series.encoders import SeriesEncoder
 from nearfar.training import Method, Optimization
+from nearfar.training.door import Door
 
-__all__ = ["ADAMW", "SeriesMethod", "pooled"]
+__all__ = ["ADAMW", "SeriesMethod", "pooled", "series_door"]
 
 ADAMW = Optimization("adamw", lr=1e-3, weight_decay=1e-2, schedule="constant", decay_all=True)
 """The framework's defaults, with which TS2Vec was trained."""
@@ -55,9 +56,29 @@ class SeriesMethod(Method):
         """The representation (B, T, D) of every step of values (B, T, C)."""
         return self.encoder(values, mask) if mask is not None else self.encoder(values)
 
+    def door(self, batch: SeriesBatch) -> Door:
+        """Series of one length."""
+        return series_door(lambda values: self.encode_steps(values).amax(1), self.encoder, batch)
+
     def encode(self, batch: SeriesBatch) -> Tensor:
         """The representation (B, D) of whole series: the largest value of every feature over its steps."""
         return pooled(self.encode_steps(batch.values), batch.inside)
+
+
+def series_door(vectors: Callable[[Tensor], Tensor], encoder: nn.Module, batch: SeriesBatch) -> Door:
+    """The door of a method by what it makes of whole series (B, T, C) to (B, D), with the module that this uses."""
+    values = batch.values[:, : int(batch.inside.sum(1).min())]
+    says = {"layout": "series, steps, channels", "gaps": "NaN in any channel of a step", "standardised": "in the graph"}
+    return Door(_Whole(vectors, encoder).eval(), {"values": values}, {"values": {0: "series", 1: "steps"}}, says)
+
+
+class _Whole(nn.Module):
+    def __init__(self, vectors: Callable[[Tensor], Tensor], encoder: nn.Module) -> None:
+        super().__init__()
+        self.vectors, self.encoder = vectors, encoder
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.vectors(values)
 
 
 def pooled(steps: Tensor, inside: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nearfar.system import require
 from nearfar.tabular.reasons import reasons
 from nearfar.tabular.schema import TableBatch, TableSchema
 from nearfar.training import Method, Optimization
+from nearfar.training.door import Door
 
 __all__ = ["AnomalyMethod"]
 
@@ -39,6 +41,24 @@ class AnomalyMethod(Method):
     def features(self, batch: TableBatch) -> Tensor:
         """The rows (B, F), scaled, on this method's device."""
         return self.schema.encode(batch.columns, self.scaling).to(self.device)
+
+    def door(self, batch: TableBatch) -> Door:
+        """The features of rows, as :class:`nearfar.tabular.schema.TableSchema` makes them of columns."""
+        require(self, "embeds")
+        schema = self.schema
+        words = [[name, [*found]] for name, found in zip(schema.words, schema.categories, strict=True)]
+        says = {
+            "numbers": [*schema.numbers],
+            "gaps filled with": [*schema.fill],
+            "then 1 where there was a gap in": [*schema.gaps],
+            "then 1 for each word of": words,
+            "scaled by": self.scaling,
+            "low": [*schema.low],
+            "high": [*schema.high],
+            "centre": [*schema.centre],
+            "spread": [*schema.spread],
+        }
+        return Door(self.encoder, {"features": self.features(batch)}, {"features": {0: "rows"}}, says)
 
     def views(self, batch: TableBatch) -> Any:
         return self.features(batch)

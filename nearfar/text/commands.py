@@ -1,4 +1,4 @@
-"""Commands on texts: what is mined, searched, exported and measured, and what language models are asked."""
+"""Commands on texts: what is mined, searched and measured, and what language models are asked."""
 
 from __future__ import annotations
 
@@ -201,23 +201,6 @@ def _rewrite(words: Sequence[str]) -> int:
     return 0
 
 
-def _export(words: Sequence[str]) -> int:
-    parser = Parser(prog="nearfar export", description=COMMANDS["export"].help)
-    parser.add_argument("run", help="a run's folder")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="a folder that is not there yet, or is empty")
-    parser.add_argument("--onnx", action="store_true", help="model.onnx, instead of what sentence-transformers opens")
-    options = parser.parse_args([*words])
-    from nearfar.text.export import to_onnx, to_sentence_transformers
-
-    method = _embedder(options.run)
-    try:
-        (to_onnx if options.onnx else to_sentence_transformers)(method, options.out)
-    except (ValueError, FileExistsError) as error:
-        raise UsageError(str(error)) from error
-    print(options.out)
-    return 0
-
-
 def _feedback(words: Sequence[str]) -> int:
     parser = Parser(prog="nearfar feedback", description=COMMANDS["feedback"].help)
     parser.add_argument("sentences", help="sentences; or, only to be scored, a table of them with their positives")
@@ -302,7 +285,6 @@ def _transforms(words: Sequence[str]) -> int:
 
 
 COMMANDS = {
-    "export": Command("write a run for sentence-transformers, or as ONNX", _export),
     "feedback": Command("let a language model write pairs of sentences and say how similar they are", _feedback),
     "mine": Command("find hard negatives for pairs of texts with a finished run", _mine),
     "rewrite": Command("let a language model say sentences again and again, farther away every time", _rewrite),

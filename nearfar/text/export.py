@@ -5,9 +5,6 @@ Both are compared with the method before they are kept: what a folder gives for 
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,7 @@ from nearfar.common.extras import needed
 from nearfar.encoders.causal import without_bars
 from nearfar.encoders.text import TextEncoder
 from nearfar.encoders.tokens import PretrainedTokenizer, Tokens
+from nearfar.exporting.kept import kept, write_json
 from nearfar.text.method import TextMethod
 
 __all__ = ["to_onnx", "to_sentence_transformers"]
@@ -31,8 +29,6 @@ EVERY_POOLING = (
     *("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken"),
 )
 EXAMPLES = ["a short one", "", "a somewhat longer sentence, with more words than the others have in all of them"]
-CLOSE = 1e-4
-"""Largest difference of a number of a vector, as a share of the vectors' root mean square."""
 
 
 def to_sentence_transformers(method: TextMethod, folder: Path) -> None:
@@ -51,14 +47,14 @@ def to_sentence_transformers(method: TextMethod, folder: Path) -> None:
         with without_bars():
             encoder.model.save_pretrained(place)  # type: ignore[operator, union-attr]
         words.tokenizer.save_pretrained(place)
-        _json(place / "sentence_bert_config.json", {"max_seq_length": words.max_length, "do_lower_case": False})
+        write_json(place / "sentence_bert_config.json", {"max_seq_length": words.max_length, "do_lower_case": False})
         chosen = POOLINGS[encoder.pooling]
         modes = {f"pooling_mode_{name}": name == chosen for name in EVERY_POOLING}
-        _json(place / "1_Pooling" / "config.json", {"word_embedding_dimension": encoder.out_features, **modes})
+        write_json(place / "1_Pooling" / "config.json", {"word_embedding_dimension": encoder.out_features, **modes})
         if head is not None:
             modules.append(("2", "2_Dense", "Dense"))
             shape = {"in_features": head.in_features, "out_features": head.out_features, "bias": head.bias is not None}
-            _json(
+            write_json(
                 place / "2_Dense" / "config.json", {**shape, "activation_function": "torch.nn.modules.activation.Tanh"}
             )
             weights = {f"linear.{name}": value.detach().contiguous() for name, value in head.state_dict().items()}
@@ -67,7 +63,7 @@ def to_sentence_transformers(method: TextMethod, folder: Path) -> None:
             {"idx": int(name), "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"}
             for name, path, kind in modules
         ]
-        _json(place / "modules.json", rows)
+        write_json(place / "modules.json", rows)
 
     def read(place: Path) -> np.ndarray:
         from transformers import AutoModel
@@ -115,7 +111,7 @@ def to_onnx(method: TextMethod, folder: Path) -> None:
             inner.save_pretrained(place)
             method.encoder.model.config.save_pretrained(place)  # type: ignore[union-attr, operator]
         else:
-            _json(place / "words.json", {"words": inner.buckets, "max_length": inner.max_length})
+            write_json(place / "words.json", {"words": inner.buckets, "max_length": inner.max_length})
 
     def read(place: Path) -> np.ndarray:
         session = runtime.InferenceSession(str(place / "model.onnx"), providers=["CPUExecutionProvider"])
@@ -163,30 +159,8 @@ def _tokens(method: TextMethod, texts: list[str]) -> Tokens:
 
 def _kept(method: TextMethod, folder: Path, write: Callable[[Path], None], read: Callable[[Path], np.ndarray]) -> None:
     """Write into a new folder, read it back, and give it its name when it says what the method says."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is not an empty folder; choose another name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        with method.frozen():
-            try:
-                expected = method.encode(_tokens(method, EXAMPLES)).numpy()
-                write(place)
-                found = read(place)
-            except (RuntimeError, AttributeError, TypeError, KeyError) as error:
-                raise ValueError(f"a {type(method).__name__} cannot be written so: {error}") from error
-        size = max(float(np.sqrt(np.square(expected).mean())), 1e-12)
-        apart = float(np.abs(found - expected).max()) / size if found.shape == expected.shape else np.inf
-        if not apart <= CLOSE:
-            raise ValueError(f"a {type(method).__name__} cannot be written so: what was read back gives other vectors")
-        place.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        place.rename(folder)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _json(path: Path, value: Any) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")
+    with method.frozen():
+        try:
+            kept(folder, lambda: method.encode(_tokens(method, EXAMPLES)).numpy(), write, read)
+        except (RuntimeError, AttributeError, TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"a {type(method).__name__} cannot be written so: {error}") from error

@@ -18,6 +18,7 @@ from nearfar.common.share import Share, sharing_draws
 from nearfar.runs.hub import HubMixin
 from nearfar.sources.data import Data
 from nearfar.system import Configured, require
+from nearfar.training.door import Door, door_of
 from nearfar.training.nonfinite import FiniteGuard, NonFiniteError, nothing
 from nearfar.training.optimization import Optimization, scaled_rates, trainable
 from nearfar.training.own_trainer import OwnCheckpoints, examples_per_step, refused
@@ -148,6 +149,15 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         """The representation (N, D) used for evaluation, embedding and export."""
         require(self, "embeds")
         return self.encoder(batch)
+
+    def door(self, batch: Any) -> Door:
+        """How it is entered by tensors alone, for graphs and other programs; ``batch`` is an example of what it reads.
+
+        Raises:
+            ValueError: it reads more than tensors of one shape; the message says what.
+        """
+        require(self, "embeds")
+        return door_of(self, batch)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for :meth:`Optimization.build`; one group with everything trainable by default."""

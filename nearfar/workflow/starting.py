@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from nearfar.encoders.names import from_published
 from nearfar.runs.run import Run, RunError
 from nearfar.training import Method
 
@@ -20,7 +21,7 @@ def begin_with(method: Method, start: Path | str) -> None:
     Args:
         method: with its initial weights.
         start: the folder of a finished run (of this method or of another with the same encoder), or a ``.safetensors``
-            file with the weights of an encoder.
+            file with the weights of an encoder, which for a ResNet may be torchvision's or timm's.
 
     Raises:
         RunError: there is nothing of the kind. ValueError: weights that do not fit, by name.
@@ -61,6 +62,9 @@ def _load(module: nn.Module, path: Path) -> None:
         found = load_file(str(path))
     except SafetensorError as error:
         raise RunError(f"{path} holds no weights: {error}") from error
+    backbone = getattr(module, "backbone", None)
+    if isinstance(backbone, nn.Module) and "conv1.weight" in found:  # as torchvision and timm call them
+        found = {f"backbone.{name}": value for name, value in from_published(backbone, found).items()}
     mine: dict[str, Tensor] = module.state_dict()
     other = [n for n in found if n not in mine or mine[n].shape != found[n].shape]
     # Tensors that a module shares under two names are in a file once.

@@ -12,10 +12,12 @@ from nearfar.evaluation import linear_probe
 from nearfar.losses import cpc_windows, tnc
 from nearfar.series.data import SeriesBatch
 from nearfar.series.evaluation import evaluate
+from nearfar.series.method import series_door
 from nearfar.series.views import rows_from
 from nearfar.series.windows import WindowEncoder, consecutive, near_and_far
 from nearfar.system import Scores
 from nearfar.training import Method, Optimization
+from nearfar.training.door import Door
 
 # Windows of a series that one step sees, as released.
 MOST_WINDOWS = 40
@@ -127,6 +129,10 @@ class CPC(Method):
         """The codes (B, K, D) of the windows, side by side, of values (B, T, C)."""
         windows = consecutive(values, self.window)
         return self.encoder(windows.flatten(0, 1)).view(*windows.shape[:2], -1)
+
+    def door(self, batch: SeriesBatch) -> Door:
+        """Series of one length."""
+        return series_door(lambda values: self.encode_windows(values).mean(1), self.encoder, batch)
 
     def encode(self, batch: SeriesBatch) -> Tensor:
         """The mean code (B, D) of the windows of each series."""

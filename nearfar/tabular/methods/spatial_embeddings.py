@@ -17,6 +17,7 @@ from nearfar.parts.scale import LogitScale
 from nearfar.system import Scores
 from nearfar.tabular.schema import TableBatch, TableSchema
 from nearfar.training import Data, Method, Optimization, embed
+from nearfar.training.door import Door
 
 
 class HexConv(nn.Conv2d):
@@ -106,6 +107,11 @@ class SpatialEmbeddings(Method):
         seen = self.fusion(torch.cat([look(looks[name]) for name, look in self.looks.items()], 1))
         z, v = self.gather(self.encoder(places).float(), seen)
         return symmetric_info_nce(v, z, temperature=self.scale.temperature)
+
+    def door(self, batch: TableBatch) -> Door:
+        """Places as degrees."""
+        says = {"columns": ["longitude", "latitude"], "unit": "degrees"}
+        return Door(self.encoder, {"places": batch.places}, {"places": {0: "rows"}}, says)
 
     def encode(self, batch: TableBatch) -> Tensor:
         """(B, D), from the places alone."""
