@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from pathlib import Path
@@ -19,6 +18,7 @@ from nearfar import workflow
 from nearfar.catalogue import find
 from nearfar.runs.configure import parameters
 from nearfar.runs.hub import CONFIG
+from nearfar.spelling import meant
 from nearfar.system import Entry
 from nearfar.training import Method, Training, embed
 
@@ -113,9 +113,9 @@ class Representation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         known = parameters(system.load())
         for name in self.settings:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=2)
-                hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known)}"
-                raise ValueError(f"{self.method} has no setting {name!r}; {hint}")
+                mine = [*known, *self._get_param_names()]
+                hint = meant(name, mine) or f"; it has {', '.join(known)}"
+                raise ValueError(f"{self.method} has no setting {name!r}{hint}")
         base = workflow.preset_settings(system, self.preset)
         arguments = {**base[0], **(self.arguments or {}), **self.settings}
         settings = {**base[1], "seed": self.seed}

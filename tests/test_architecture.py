@@ -15,10 +15,11 @@ from nearfar import catalogue
 ROOT = Path(nearfar.__file__).parent
 FIELDS = {file.parent.name for file in ROOT.glob("*/field.py")}
 """Read from disk: a new field is held to the rules from its first file on."""
-BOTTOM = {"system"}
-"""The contract, which everything may know."""
+BOTTOM = {"system", "spelling"}
+"""The contract, and what was meant by a misspelt name: what everything may know."""
 BELOW = {
     "system": set(),
+    "spelling": set(),
     "losses": set(),
     "common": {"losses"},
     "catalogue": set(),

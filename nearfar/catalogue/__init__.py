@@ -7,13 +7,13 @@ own, a package with a module ``field``).
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from nearfar.spelling import meant, one_of
 from nearfar.system import Entry, Field, Parts
 
 __all__ = ["ENTRIES", "FIELDS", "MEASURED", "METHODS", "Entry", "Parts", "field", "find", "slug_of"]
@@ -54,9 +54,8 @@ def find(slug: str) -> Entry:
     """
     if slug in _BY_SLUG:
         return _BY_SLUG[slug]
-    close = difflib.get_close_matches(slug.lower(), _BY_SLUG, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(close)}?" if close else "`nearfar list` shows them all."
-    raise KeyError(f"there is no system called {slug!r}; {hint}")
+    hint = meant(slug, _BY_SLUG, most=3, cutoff=0.4) or "; `nearfar list` shows them all."
+    raise KeyError(f"there is no system called {slug!r}{hint}")
 
 
 def slug_of(cls: type) -> str | None:
@@ -72,7 +71,7 @@ def field(name: str) -> Field:
         KeyError: no field of that name has rows.
     """
     if name not in FIELDS:
-        raise KeyError(f"there is no field {name!r}; there are {', '.join(FIELDS)}")
+        raise KeyError(f"there is no field {name!r}{one_of(name, FIELDS)}")
     own = f"nearfar.{name}.field"
     if importlib.util.find_spec(f"nearfar.{name}") is not None:
         return importlib.import_module(own).FIELD

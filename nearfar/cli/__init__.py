@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import io
 import os
@@ -13,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from nearfar.spelling import meant
 from nearfar.system import Command, UsageError
 
 COMMANDS = {
@@ -132,9 +132,7 @@ def _command(name: str, rest: list[str]) -> Callable[[], int | None]:
             return lambda: print(_table({w: _of_fields(c) for w, c in known.items() if w.startswith(f"{name} ")}))
         raise UsageError(f"nearfar {name} takes one of {', '.join(inside)}")
     every = [*COMMANDS, *dict.fromkeys(words.partition(" ")[0] for words in known)]
-    close = difflib.get_close_matches(name, every, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(every)}"
-    raise UsageError(f"there is no command {name!r}; {hint}")
+    raise UsageError(f"there is no command {name!r}{meant(name, every, most=1) or '; there are ' + ', '.join(every)}")
 
 
 def _table(rows: Mapping[str, str]) -> str:

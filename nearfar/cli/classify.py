@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
+from nearfar import catalogue
 from nearfar.cli.words import parse_own, writable
 from nearfar.common.parsers import Parser
 from nearfar.system import UsageError
@@ -40,11 +42,12 @@ def classify(argv: list[str]) -> int:
     require(method, "embeds", entry.slug)
     given = loader_options(entry, words, "nearfar classify")
 
-    def read(source: str) -> object:
-        return workflow.run_data(entry, workflow.like_the_run(run, source, given))
+    def read(source: str, **more: str) -> object:
+        return workflow.run_data(entry, workflow.like_the_run(run, source, {**more, **given}))
 
     if options.labels is not None:
-        x, y = classifying.labelled_vectors(method, read(options.labels))
+        beside = _beside(entry.field, options.labels, options.data)
+        x, y = classifying.labelled_vectors(method, read(options.labels, **beside))
         found = classifying.fit_classifier(x, y, seed=options.seed)
         path = classifying.keep_classifier(run, found)
         print(
@@ -59,3 +62,10 @@ def classify(argv: list[str]) -> int:
         write_columns(options.out, columns)
         print(f"{len(columns['id']):,} examples labelled in {options.out}", file=sys.stderr)
     return 0
+
+
+def _beside(field: str, labels: str, data: str | None) -> dict[str, str]:
+    """Where else files that a table of labels names may be: in the folder to label, by which ``embed`` names them."""
+    takes = inspect.signature(catalogue.field(field).load).parameters
+    named = data is not None and Path(data).is_dir() and Path(labels).is_file()
+    return {"root": str(Path(str(data)).resolve())} if named and "root" in takes else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from nearfar.catalogue import find
 from nearfar.cli.tables import table
 from nearfar.common.parsers import Parser
+from nearfar.spelling import meant
 from nearfar.system import UsageError
 
-PRESETS = ["paper", "laptop", "tiny"]
+PRESETS = ["auto", "paper", "laptop", "tiny"]
 
 
 def compare(argv: list[str]) -> int:
@@ -30,7 +32,8 @@ def compare(argv: list[str]) -> int:
     )
     parser.add_argument("--data", help="where the data is; the first system's embedded set when not given")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
-    parser.add_argument("--preset", choices=PRESETS, help="which defaults; laptop without --data")
+    parser.add_argument("--preset", choices=PRESETS, help="which defaults; auto with --data, laptop without")
+    parser.add_argument("--budget", help="how long each run may take, such as 10m or 2h; for --preset auto")
     parser.add_argument(
         "--out",
         type=Path,
@@ -41,7 +44,9 @@ def compare(argv: list[str]) -> int:
     options, common = parser.parse_known_args([*systems, *words])
     if options.seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {options.seeds}")
-    preset = options.preset or ("paper" if options.data else "laptop")
+    preset = options.preset or ("auto" if options.data else "laptop")
+    if options.budget and preset != "auto":
+        raise UsageError("--budget is for --preset auto; the other presets say how long they train")
     arms: list[Any] = []
     data_options: dict[str, Any] = {}
     unknown = _Unknown(common)
@@ -52,9 +57,16 @@ def compare(argv: list[str]) -> int:
     unknown.refuse()
     from nearfar import workflow
 
+    if len({arm.entry.field for arm in arms}) != 1:
+        raise UsageError(f"compare takes methods of one field; {_fields(arms)}")
+    source = arms[0].entry.data if options.data is None else options.data
+    collection = workflow.load_data(arms[0].entry.field, source, **data_options)
+    if preset == "auto" and not {"--steps", "--epochs"} & {_name(word) for word in common}:
+        arms = _of_one_length(arms, collection, options)
     found = workflow.compare(
         arms,
         data=options.data,
+        collection=collection,
         seeds=options.seeds,
         out=options.out,
         data_options=data_options,
@@ -64,8 +76,11 @@ def compare(argv: list[str]) -> int:
     if options.json:
         print(json.dumps({"data": found.data, "scores": found.scores, "differences": found.differences()}))
         return 0
-    print(f"{found.data}, {options.seeds} seeds\n")
-    print(table(found.means(), lambda i: f"{i[0]:.3f} ± {(i[2] - i[1]) / 2:.3f}"))
+    print(f"{found.data}, {options.seeds} seed{'s' * (options.seeds > 1)}\n")
+    spread = "{:.3f} ± {:.3f}" if options.seeds > 1 else "{:.3f}"
+    print(table(found.means(), lambda i: spread.format(i[0], (i[2] - i[1]) / 2)))
+    if options.seeds == 1:
+        print("\none seed tells no difference from chance; the same command with --seeds 3 adds two")
     ahead = found.differences()
     if ahead and options.seeds > 1:
         print(f"\nahead of {arms[0].label}, paired by seed, 95% interval\n")
@@ -85,13 +100,18 @@ class _Unknown:
 
     def __init__(self, words: list[str]) -> None:
         self.left = {_name(word) for word in words if word.startswith("--")}
+        self.there: set[str] = set()
 
     def known(self, names: set[str]) -> None:
         self.left -= names
+        self.there |= names
 
     def refuse(self) -> None:
         if self.left:
-            raise UsageError(f"none of these systems has a setting {', '.join(sorted(self.left))}")
+            name = min(self.left)
+            near = meant(name, self.there)
+            named = name if near else ", ".join(sorted(self.left))
+            raise UsageError(f"none of these systems has a setting {named}{near}")
 
 
 def _name(word: str) -> str:
@@ -122,6 +142,27 @@ def _arm(label: str, common: list[str], preset: str, unknown: _Unknown) -> tuple
         words += [f"--{name}", value]
     settings = flags.parse(words)
     return Arm(label, entry, settings.arguments, settings.training), settings.data_options
+
+
+def _fields(arms: list[Any]) -> str:
+    return ", ".join(f"{arm.label} is of {arm.entry.field}" for arm in arms)
+
+
+def _of_one_length(arms: list[Any], collection: Any, options: Any) -> list[Any]:
+    """Arms that train for as many steps as those that are kept already, or as fit into the budget."""
+    from nearfar.runs.run import Run
+    from nearfar.workflow import auto
+
+    begun = sorted(options.out.glob("*/seed-*/config.yaml")) if options.out else []
+    if begun:
+        steps = Run.open(begun[0].parent).config["training"]["steps"]
+        _say(f"{options.out} was begun with {steps:,} steps each, and goes on with them")
+        return [replace(a, training=replace(a.training, steps=steps, epochs=None)) for a in arms]
+    undecided = [replace(a, training=replace(a.training, steps=None, epochs=None)) for a in arms]
+    limit = None if options.budget is None else auto.seconds_of(options.budget)
+    if limit is None and auto.has_accelerator():
+        return arms
+    return auto.decide_together(undecided, collection, seeds=options.seeds, budget=limit, say=_say)
 
 
 def _say(text: str) -> None:

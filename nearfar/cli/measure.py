@@ -14,6 +14,7 @@ from nearfar.cli.tables import table
 from nearfar.cli.words import parse_own
 from nearfar.common.durations import in_time
 from nearfar.common.parsers import Parser
+from nearfar.spelling import one_of
 from nearfar.system import UsageError
 
 ACCEPT = "go on although the run's data changed since it was trained"
@@ -151,7 +152,7 @@ def reproduce(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     chosen = [find(slug) for slug in options.methods]
     if options.field not in (None, *FIELDS):
-        raise UsageError(f"there is no field {options.field!r}; there are {', '.join(FIELDS)}")
+        raise UsageError(f"there is no field {options.field!r}{one_of(options.field, FIELDS)}")
     if options.all or options.field:
         chosen = [m for m in MEASURED if m.reproduction and options.field in (None, m.field)]
     if not chosen:

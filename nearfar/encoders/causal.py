@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from nearfar.spelling import one_of
+
 __all__ = [
     "CAUSAL_MODELS",
     "CausalLM",
@@ -69,9 +71,8 @@ def causal_model(model: str | Path | Mapping[str, Any] | nn.Module | CausalLM, *
         looks = any(sign in str(model) for sign in "/\\.~")
         if looks:
             raise FileNotFoundError(f"there is no folder {model} with a language model")
-        raise ValueError(
-            f"unknown language model {str(model)!r}; accepted are {', '.join(CAUSAL_MODELS)}, a folder, or hf:<model>"
-        )
+        known = one_of(str(model), CAUSAL_MODELS, are="accepted are")
+        raise ValueError(f"unknown language model {str(model)!r}{known}, a folder, or hf:<model>")
     return _ready(*_pretrained(name if kind == "hf" else str(model), tokenizer))
 
 

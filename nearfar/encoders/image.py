@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nearfar.encoders.places import there
 from nearfar.encoders.resnet import ResNet, SmallConvNet
 from nearfar.encoders.vit import VisionTransformer
+from nearfar.spelling import one_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -140,8 +141,8 @@ def image_encoder(encoder: str | nn.Module) -> ImageEncoder:
         return _from_timm(name, pretrained=kind == "timm-pretrained")
     if encoder not in IMAGE_ENCODERS:
         raise ValueError(
-            f"unknown encoder {encoder!r}; accepted are {', '.join(IMAGE_ENCODERS)}, hf:<model>, hf-config:<model>, "
-            "timm:<model>, timm-pretrained:<model>, or a module"
+            f"unknown encoder {encoder!r}{one_of(encoder, IMAGE_ENCODERS, are='accepted are')}, hf:<model>, "
+            "hf-config:<model>, timm:<model>, timm-pretrained:<model>, or a module"
         )
     return ImageEncoder(IMAGE_ENCODERS[encoder]())
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from nearfar.encoders.causal import byte_tokenizer, without_bars, word_tokenizer
 from nearfar.encoders.places import there
 from nearfar.encoders.tokens import Tokens
+from nearfar.spelling import one_of
 
 __all__ = ["SEQ2SEQ_MODELS", "Seq2SeqLM", "diverse_candidates", "encoded", "seq2seq_model"]
 
@@ -52,7 +53,7 @@ def seq2seq_model(
             made = t.AutoModelForSeq2SeqLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True)
         found = Seq2SeqLM(made, t.AutoTokenizer.from_pretrained(name, trust_remote_code=False))
     else:
-        raise ValueError(f"unknown model {model!r}; accepted are {', '.join(SEQ2SEQ_MODELS)}, hf:<model>")
+        raise ValueError(f"unknown model {model!r}{one_of(model, SEQ2SEQ_MODELS, are='accepted are')}, hf:<model>")
     if dropout is not None:
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")

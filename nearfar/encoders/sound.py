@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nearfar.encoders.mel import LogMel, Mel
 from nearfar.encoders.resnet import ResNet, SmallConvNet
+from nearfar.spelling import one_of
 
 __all__ = [
     "SOUND_ENCODERS",
@@ -309,5 +310,7 @@ def sound_encoder(encoder: str | nn.Module, rate: int, mel: Mel = Mel()) -> Soun
     if isinstance(encoder, nn.Module):
         return SoundEncoder(encoder, mel, rate)
     if encoder not in SOUND_ENCODERS:
-        raise ValueError(f"unknown encoder {encoder!r}; accepted are {', '.join(SOUND_ENCODERS)}, or a module")
+        raise ValueError(
+            f"unknown encoder {encoder!r}{one_of(encoder, SOUND_ENCODERS, are='accepted are')}, or a module"
+        )
     return SoundEncoder(SOUND_ENCODERS[encoder](mel.bands), mel, rate)

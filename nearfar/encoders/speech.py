@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nearfar.encoders.places import there
 from nearfar.encoders.vit import sine_positions
+from nearfar.spelling import one_of
 
 __all__ = ["SPEECH_NETWORKS", "FrameTransformer", "PretrainedSpeech", "pretrained_speech", "speech_network"]
 
@@ -96,7 +97,7 @@ def speech_network(name: str, bands: int) -> FrameTransformer:
         ValueError: unknown name.
     """
     if name not in SPEECH_NETWORKS:
-        raise ValueError(f"unknown network of speech {name!r}; accepted are {', '.join(SPEECH_NETWORKS)}")
+        raise ValueError(f"unknown network of speech {name!r}{one_of(name, SPEECH_NETWORKS, are='accepted are')}")
     layers, width = SPEECH_NETWORKS[name]
     return FrameTransformer(bands, layers=layers, width=width, heads=12 if width > 512 else 4)
 

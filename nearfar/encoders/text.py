@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nearfar.common.share import agreed_most
 from nearfar.encoders.places import there
 from nearfar.encoders.tokens import PADDING, HashTokenizer, PairTokens, PretrainedTokenizer, Tokens
+from nearfar.spelling import one_of
 
 Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
 
@@ -167,9 +168,8 @@ def text_encoder(
     elif encoder in TEXT_ENCODERS:
         found = hashed_bert(*TEXT_ENCODERS[encoder], max_length=max_length, pooling=pooling)
     else:
-        raise ValueError(
-            f"unknown encoder {encoder!r}; accepted are {', '.join(TEXT_ENCODERS)}, hf:<model>, or a TextEncoder"
-        )
+        known = one_of(encoder, TEXT_ENCODERS, are="accepted are")
+        raise ValueError(f"unknown encoder {encoder!r}{known}, hf:<model>, or a TextEncoder")
     if dropout is not None:
         set_dropout(found.model, dropout)
     return found

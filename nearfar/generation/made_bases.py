@@ -25,6 +25,7 @@ from nearfar.generation.base import Base, read_base
 from nearfar.generation.data import drawn
 from nearfar.generation.data.pictures import Pictures, as_signal
 from nearfar.parts.diffusion import Diffusion
+from nearfar.spelling import one_of
 
 PREFIX = "made:"
 SIDE = 8
@@ -69,7 +70,7 @@ def made_base(name: str) -> Base:
     """
     world, _, seed = name.removeprefix(PREFIX).partition("/")
     if world not in RECIPES or not (seed or "0").isdigit():
-        raise ValueError(f"there is no made model {name!r}; there are {', '.join(PREFIX + each for each in RECIPES)}")
+        raise ValueError(f"there is no made model {name!r}{one_of(name, [PREFIX + each for each in RECIPES])}")
     number, folder = int(seed or 0), cache_folder()
     if folder is None:
         return _built(world, number)

@@ -16,6 +16,7 @@ from nearfar.multimodal.data import load as load_pairs
 from nearfar.multimodal.evaluation import zero_shot_classifier
 from nearfar.multimodal.method import PairEncoder
 from nearfar.sources.data import Data, in_order
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.tables import TABLES, suffix_of
 from nearfar.training import Method
 from nearfar.training.embed import to_device
@@ -66,10 +67,7 @@ def pictures_of(source: str, size: int) -> Data:
     elif source in EMBEDDED:
         found = load_pairs(source, size=size)
     else:
-        raise FileNotFoundError(
-            f"there is no file or folder {source}, and no embedded data of that name; embedded are "
-            f"{', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(source, EMBEDDED)
     if len(found) and not hasattr(found.batch(np.arange(1)), "images"):
         raise ValueError(f"{source} is no collection of single pictures")
     return found

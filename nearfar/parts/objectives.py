@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from nearfar import losses
+from nearfar.spelling import one_of
 
 Objective = Literal[
     "info_nce", "symmetric_info_nce", "nt_xent", "decoupled", "grace", "sigmoid", "barlow_twins", "vicreg", "cacr"
@@ -40,4 +41,4 @@ def objective(name: str) -> Callable[[Tensor, Tensor, float], Tensor | Mapping[s
         return OBJECTIVES[name]
     if name in NEEDS_PREDICTOR:
         raise ValueError(f"{name} collapses without a predictor and a still target; train byol or simsiam")
-    raise ValueError(f"there is no objective {name!r} of two views; there are {', '.join(get_args(Objective))}")
+    raise ValueError(f"there is no objective {name!r} of two views{one_of(name, get_args(Objective))}")

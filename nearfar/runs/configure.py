@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.spelling import one_of
+
 
 def parameters(cls: type) -> Mapping[str, inspect.Parameter]:
     """The constructor's parameters, without ``self``."""
@@ -66,7 +68,7 @@ def _dataclass(cls: type, values: Mapping[str, Any], name: str) -> Any:
     known = [field.name for field in dataclasses.fields(cls) if field.init]
     unknown = sorted({str(key) for key in values} - set(known))
     if unknown:
-        raise ValueError(f"{name} has no setting {unknown[0]!r}; it takes {', '.join(known)}")
+        raise ValueError(f"{name} has no setting {unknown[0]!r}{one_of(unknown[0], known, are='it takes')}")
     types_of = typing.get_type_hints(cls)
     try:
         return cls(**{key: revive(value, types_of.get(key), f"{name}.{key}") for key, value in values.items()})

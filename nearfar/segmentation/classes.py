@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nearfar.spelling import one_of
+
 __all__ = [
     "CAMVID_11",
     "CARLA4AGT_16",
@@ -66,7 +68,7 @@ class ClassSet:
     def index(self, name: str) -> int:
         """Label value of a class. Raises ValueError for a name that the set does not hold."""
         if name not in self.names:
-            raise ValueError(f"class set {self.name!r} has no class {name!r}; it has {', '.join(self.names)}")
+            raise ValueError(f"class set {self.name!r} has no class {name!r}{one_of(name, self.names, are='it has')}")
         return self.names.index(name)
 
     def without(self, name: str, dropped: tuple[str, ...]) -> ClassSet:
@@ -173,7 +175,7 @@ def class_set(name: str | ClassSet) -> ClassSet:
     if isinstance(name, ClassSet):
         return name
     if name not in CLASS_SETS:
-        raise ValueError(f"there is no class set {name!r}; there are {', '.join(CLASS_SETS)}")
+        raise ValueError(f"there is no class set {name!r}{one_of(name, CLASS_SETS)}")
     return CLASS_SETS[name]
 
 

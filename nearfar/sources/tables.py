@@ -18,6 +18,7 @@ from nearfar.common.files import read_whole
 from nearfar.common.memory import check_room, room
 from nearfar.sources.parquet import CELL, read_columns, schema_of, text_columns
 from nearfar.sources.skipped import Skipped
+from nearfar.spelling import meant
 
 __all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "why_no_text"]
 
@@ -40,6 +41,19 @@ class Table(NamedTuple):
     def first(self, *names: str) -> list[Any] | None:
         """The first of these columns that is there."""
         return next((self.columns[name] for name in names if name in self.columns), None)
+
+    def named(self, name: str, where: str) -> str:
+        """A column that somebody asked for, in lower case.
+
+        Raises:
+            ValueError: ``where`` has no such column.
+        """
+        if name.lower() in self.columns:
+            return name.lower()
+        near = meant(name, self.columns)
+        raise ValueError(
+            f"{where} has no column {name!r}{near}{' Its' if near else '; its'} columns are {', '.join(self.columns)}"
+        )
 
     def without(self, why: Callable[[int], str]) -> Table:
         """The rows that ``why``, called with a row's position, gives no reason against."""
@@ -97,8 +111,9 @@ def read_table(path: Path, suffix: str = "") -> Table:
 
     Rows of a wrong number of cells, lines that are no JSON object and cells that are not UTF-8 are bad. In ``.tsv`` a
     row is a line, and a quotation mark is a character like any other, unless a cell begins and ends with one. In
-    ``.csv`` a cell in quotation marks may go on over several lines; a mark that is never closed, or only lines later
-    that are rows themselves, makes its line bad and no other.
+    ``.csv`` cells are divided by ``,``, or by ``;`` or tabs where the first line has no comma; a cell in quotation
+    marks may go on over several lines; a mark that is never closed, or only lines later that are rows themselves,
+    makes its line bad and no other.
 
     Raises:
         ValueError: not in the format that its name says; no rows.
@@ -211,6 +226,7 @@ def _unquoted(cell: str) -> str:
 
 def _csv(path: Path, separator: str) -> Table:
     text = _text(path)
+    separator = _separator_of(text.partition("\n")[0], separator)
     # Ends of lines are those of csv: \n, \r\n, or \r alone where there is no other.
     lines = io.StringIO(text, newline="" if "\n" in text else None).readlines()
     before = csv.field_size_limit(len(text) + 1)
@@ -233,6 +249,11 @@ def _csv(path: Path, separator: str) -> Table:
     finally:
         csv.field_size_limit(before)
     return _by_column(names, places, rows, bad)
+
+
+def _separator_of(header: str, usual: str) -> str:
+    """What stands between the cells: spreadsheets of many countries write ``;`` into ``.csv``, and some a tab."""
+    return next((each for each in (usual, ";", "\t") if each in header), usual)
 
 
 def _record(path: Path, lines: list[str], start: int, separator: str) -> tuple[list[str], int]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning.pytorch import loggers
 
+from nearfar.spelling import one_of
+
 BY_NAME = {
     "csv": ("CSVLogger", "lightning"),
     "tensorboard": ("TensorBoardLogger", "tensorboard"),
@@ -28,7 +30,7 @@ def logger_named(name: str, folder: Path) -> Any:
         ValueError: an unknown name, or its package is not installed.
     """
     if name not in BY_NAME:
-        raise ValueError(f"there is no logger {name!r}; there are {', '.join(BY_NAME)}, and fit takes any of Lightning")
+        raise ValueError(f"there is no logger {name!r}{one_of(name, BY_NAME)}, and fit takes any of Lightning")
     kind, package = BY_NAME[name]
     try:
         importlib.import_module(package)

@@ -7,7 +7,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,7 @@ from nearfar.sources.interaction import Interaction
 from nearfar.system import Entry
 from nearfar.training import Training
 from nearfar.training.fit import fit
+from nearfar.workflow.comparing import Arm
 from nearfar.workflow.systems import build_method
 
 BUDGET = 600.0
@@ -94,6 +95,36 @@ def decide(
     if paper:
         say(f"  {paper}")
     return Decided(training, seconds)
+
+
+def decide_together(
+    arms: Sequence[Arm], collection: Any, *, seeds: int, budget: float | None, say: Callable[[str], None]
+) -> list[Arm]:
+    """The arms of a comparison with one number of steps for all: as many as the slowest of them makes in ``budget``.
+
+    Args:
+        arms: those whose length was not given.
+        collection: what they learn from.
+        seeds: how many runs each makes, for what is said.
+        budget: seconds for each run; ``None`` for the papers' lengths on an accelerator, and :data:`BUDGET` on a
+            processor.
+        say: told one line at a time.
+    """
+    limit = budget if budget is not None else (None if has_accelerator() else BUDGET)
+    trained = [arm for arm in arms if arm.entry.trains]
+    if limit is None or not trained:
+        return [*arms]
+    size = None if isinstance(collection, Interaction) else len(collection)
+    count = "" if size is None else f"{size:,} examples of "
+    say(f"{len(trained)} systems learn from {count}{collection.name} on {device_in_words()}")
+    say(f"  timing {TIMED} steps of each")
+    each = {arm.label: time_steps(arm.entry, collection, arm.arguments, arm.training)[0] for arm in trained}
+    steps = min(steps_for(limit, each[arm.label], arm.training, size, arm.entry) for arm in trained)
+    runs = seeds * len(trained)
+    takes = in_time(steps * seeds * sum(each.values()) / SHARE)
+    say(f"  {steps:,} steps each, so that no run takes longer than {in_time(limit)}; {runs} runs take about {takes}")
+    say("  --budget changes it, --steps and other settings overrule it")
+    return [replace(a, training=replace(a.training, steps=steps)) if a.entry.trains else a for a in arms]
 
 
 def steps_for(limit: float, seconds: float, training: Training, size: int | None, entry: Entry) -> int:

@@ -79,6 +79,7 @@ def compare(
     seeds: int = 3,
     out: Path | str | None = None,
     data_options: Mapping[str, Any] | None = None,
+    collection: Any = None,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
@@ -91,6 +92,7 @@ def compare(
         out: folder in which the runs are kept, ``<out>/<arm>/seed-<n>``: what is finished there is not done again, and
             what was interrupted goes on. Nothing is written without it.
         data_options: further arguments of the field's loader.
+        collection: what ``data`` and its options give, where it was loaded already.
         say: told of every finished run, with an estimate of what is left.
 
     Raises:
@@ -107,7 +109,7 @@ def compare(
         )
     source = arms[0].entry.data if data is None else data
     options = dict(data_options or {})
-    collection = load_data(arms[0].entry.field, source, **options)
+    collection = load_data(arms[0].entry.field, source, **options) if collection is None else collection
     work = _Work(source, options, collection, progress)
     scores: dict[str, dict[str, list[float]]] = {}
     better: dict[str, Better] = {}

@@ -15,6 +15,7 @@ from nearfar.catalogue import find
 from nearfar.evaluation import difference_on_examples
 from nearfar.runs.run import Run, RunError
 from nearfar.sources.data import in_order
+from nearfar.spelling import one_of
 from nearfar.system import Entry, Scores, require
 from nearfar.training import Method
 from nearfar.training.embed import Written, embed_to, to_device
@@ -121,8 +122,8 @@ def _known_measures(system: Entry, also: Sequence[str]) -> Mapping[str, Any]:
     unknown = [name for name in also if name not in known]
     if unknown:
         raise ValueError(
-            f"{system.field} has no measure {unknown[0]!r}; "
-            + (f"it has {', '.join(known)}" if known else "it has none")
+            f"{system.field} has no measure {unknown[0]!r}"
+            + (one_of(unknown[0], known, are="it has") if known else "; it has none")
         )
     return known
 

@@ -12,6 +12,7 @@ import numpy as np
 from nearfar.audio.data.captions import CaptionedBatch, CaptionedSounds
 from nearfar.audio.data.sounds import SoundBatch, SoundFiles, Sounds, sound_files
 from nearfar.sources.archives import read_npz
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.sound import SUFFIXES, SoundError, at_rate
 from nearfar.sources.splits import split_of
 from nearfar.sources.tables import TABLES, Table, labels_of, read_table, suffix_of, why_no_text
@@ -86,9 +87,7 @@ def load(
     if path.is_dir():
         return _folder(path, options)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if path.suffix.lower() in SUFFIXES:
         return SoundFiles([path], names=[path.name], root=path.parent, name=path.stem, **options)
     if path.suffix.lower() == ".npz":

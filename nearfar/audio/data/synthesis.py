@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter, sosfilt
 
+from nearfar.spelling import one_of
+
 __all__ = ["EVENTS", "RATE", "WORDS", "Speaker", "event", "in_a_room", "speaker", "utter", "with_noise"]
 
 RATE = 8000
@@ -144,5 +146,5 @@ def event(kind: str, pitch: float, tempo: float, seconds: float, rng: np.random.
         partials = sum(np.sin(turns * ratio) / (1 + i) for i, ratio in enumerate((1.0, 1.51, 1.98)))
         wave = partials * np.exp(-4 * cycle)
     else:
-        raise ValueError(f"there is no event {kind!r}; there are {', '.join(EVENTS)}")
+        raise ValueError(f"there is no event {kind!r}{one_of(kind, EVENTS)}")
     return wave / max(float(np.sqrt(np.mean(wave**2))), 1e-9) * 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from nearfar.control.worlds.drawn import CartPole, Pendulum
@@ -10,6 +9,7 @@ from nearfar.control.worlds.grid import Grid
 from nearfar.control.worlds.gym import GymWorld
 from nearfar.control.worlds.point_maze import CornerMaze, DrawnMaze, PointMaze
 from nearfar.control.worlds.world import Stepped, World
+from nearfar.spelling import meant
 
 __all__ = [
     "WORLDS",
@@ -50,7 +50,7 @@ def world(name: str, count: int = 1) -> World:
     """
     if name in WORLDS:
         return WORLDS[name][0](count)
-    close = difflib.get_close_matches(name, WORLDS, n=2, cutoff=0.75)
-    if close and name == name.lower():
-        raise ValueError(f"there is no environment {name!r}; did you mean {' or '.join(close)}?")
+    near = meant(name, WORLDS, cutoff=0.75)
+    if near and name == name.lower():
+        raise ValueError(f"there is no environment {name!r}{near}")
     return GymWorld(name, count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from nearfar.common.extras import needed
 from nearfar.control.spaces import Spaces, one_hot
 from nearfar.control.worlds.world import Stepped, World
+from nearfar.spelling import meant
 
 LARGEST = 96
 """Pictures with a longer side are greyed and scaled to 84 by 84."""
@@ -64,9 +64,8 @@ class GymWorld(World):
         elif name.startswith("MiniGrid"):
             needed("minigrid", "control", f"The environment {name}")
         if name not in gym.registry:
-            close = difflib.get_close_matches(name, list(gym.registry), n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.registry"
-            raise ValueError(f"there is no environment {name!r}, neither of ours nor of gymnasium's; {hint}")
+            hint = meant(name, gym.registry, most=3, cutoff=0.5) or "; see gymnasium.registry"
+            raise ValueError(f"there is no environment {name!r}, neither of ours nor of gymnasium's{hint}")
         self.name = name
         self._env = gym.make_vec(
             name, num_envs=count, vectorization_mode="sync", vector_kwargs={}, render_mode="rgb_array", **options

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from nearfar.spelling import one_of
+
 # A hash is a wall; everything around the drawing is one as well.
 DRAWINGS = {
     "rooms": """
@@ -58,7 +60,7 @@ def walls(name: str) -> np.ndarray:
         ValueError: there is no such map.
     """
     if name not in DRAWINGS:
-        raise ValueError(f"there is no maze {name!r}; there are {', '.join(DRAWINGS)}")
+        raise ValueError(f"there is no maze {name!r}{one_of(name, DRAWINGS)}")
     lines = DRAWINGS[name].split()
     return np.array([[cell == "#" for cell in line] for line in lines])
 

@@ -11,6 +11,7 @@ import numpy as np
 from nearfar.decoding.data.prompts import PromptBatch, Prompts
 from nearfar.decoding.data.worlds import DATA
 from nearfar.sources.data import Data
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, Table, read_lines, read_table, why_no_text
 
@@ -55,9 +56,7 @@ def load(
         return Prompts([*data])
     path = Path(data)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     table = read_table(path) if path.suffix.lower() in TABLES else read_lines(path)
     prompts = table.first(*COLUMNS)
     if prompts is None:

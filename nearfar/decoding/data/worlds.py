@@ -15,6 +15,7 @@ from nearfar.decoding.data.prompts import Prompts
 from nearfar.decoding.pictures import pixels, seen, small_llava
 from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
 from nearfar.encoders.taught import Lessons, Made, Teaching, llama_config, made_model, teach
+from nearfar.spelling import one_of
 
 PREFIX = "made:"
 """Begins the name of a made model: ``made:facts``, or ``made:facts/3`` for the world of seed 3."""
@@ -160,7 +161,7 @@ def made(name: str) -> CausalLM:
     """
     world, _, seed = name.removeprefix(PREFIX).partition("/")
     if world not in MODELS or not (seed or "0").isdigit():
-        raise ValueError(f"there is no made model {name!r}; there are {', '.join(PREFIX + each for each in MODELS)}")
+        raise ValueError(f"there is no made model {name!r}{one_of(name, [PREFIX + each for each in MODELS])}")
     build, sources = MODELS[world]
     folder = Path(__file__).parent
     files = (Path(__file__), *(folder / f"{source}.py" for source in sources))

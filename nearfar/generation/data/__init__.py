@@ -19,6 +19,7 @@ from nearfar.generation.data.photos import photos
 from nearfar.generation.data.pictures import PictureBatch, Pictures, pictures_of
 from nearfar.generation.data.speech import holds_speech, read_speech, speech
 from nearfar.generation.data.styles import styled_photos, with_styles
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.tables import TABLES, suffix_of
 from nearfar.training import Data
 
@@ -168,7 +169,5 @@ def load(
             return kind.make(name, options)
     path = Path(name)
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     return next(kind for kind in KINDS if kind.reads(path)).read(path, options)

@@ -17,6 +17,7 @@ from nearfar.graph.data.node_table import beside, from_tables
 from nearfar.graph.data.objects import from_geometric, from_graphml, from_networkx, from_tensors, save_geometric
 from nearfar.graph.data.text_graph import TextGraph, TextNodes, from_texts, notes
 from nearfar.sources.archives import read_npz
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.tables import TABLES
 from nearfar.training import Data
 
@@ -128,9 +129,7 @@ def _found(data: Any, nodes: int, options: dict[str, Any]) -> Data:
     if path.is_dir():
         return from_tu(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded graph of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if path.suffix.lower() == ".graphml":
         return from_graphml(path, **{k: v for k, v in options.items() if k != "directed"})
     if path.suffix.lower() == ".pt":

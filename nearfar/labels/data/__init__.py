@@ -13,6 +13,7 @@ from nearfar.labels.data.labelled import LabelledBatch, LabelledImages, check_tr
 from nearfar.labels.data.places import SamePlace, places
 from nearfar.labels.data.table import labelled_table
 from nearfar.labels.data.volumes import slices
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.tables import TABLES
 from nearfar.sources.tasks import Tasks
 from nearfar.training import Data
@@ -113,9 +114,7 @@ def _read(data: Any, size: int | None, levels: str | None, checks: dict[str, Any
             if folders:
                 return _task_folders(folders, size, checks), None
     if not isinstance(data, np.ndarray) and not Path(data).exists():
-        raise FileNotFoundError(
-            f"there is no file or folder {data}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(data, EMBEDDED)
     return labelled_images(load_images(data, size=size, **checks)), None
 
 

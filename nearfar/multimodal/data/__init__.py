@@ -14,6 +14,7 @@ from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.data.tables import Reading, kinds_of, missing, read_rows, tuples
 from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.parquet import schema_of
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split
@@ -85,9 +86,7 @@ def load(
         return _embedded(str(data or "shape-scenes"), size, examples)
     path = Path(data)
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if "images" not in arrays or "captions" not in arrays:

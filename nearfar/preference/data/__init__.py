@@ -15,6 +15,7 @@ from nearfar.preference.data.segments import Segments, crossing_segments, segmen
 from nearfar.preference.data.trajectories import Episode, Trajectories, rooms, why_no_conversation
 from nearfar.preference.data.world import World, reply_world
 from nearfar.sources.data import Data
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, Table, read_table
 
@@ -70,9 +71,7 @@ def load(
         return DATA[str(data or "replies")](examples, world_seed)
     path = Path(data)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if path.suffix.lower() == ".npz":
         return segments_file(path)
     if path.suffix.lower() not in TABLES and path.suffix.lower() != ".gz":

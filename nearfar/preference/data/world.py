@@ -19,6 +19,7 @@ from nearfar.encoders.causal import CausalLM, causal_model, word_tokenizer
 from nearfar.encoders.taught import Lessons, Made, Teaching, llama_config, made_model, teach
 from nearfar.preference.data import rooms
 from nearfar.preference.data.rooms import rooms_model
+from nearfar.spelling import one_of
 
 PROMPTS, WORDS = 8, 12
 PREFIX = "made:"
@@ -83,7 +84,7 @@ def made(name: str) -> CausalLM:
     """
     world, _, seed = name.removeprefix(PREFIX).partition("/")
     if world not in BUILDERS or not (seed or "0").isdigit():
-        raise ValueError(f"there is no made model {name!r}; there are {', '.join(PREFIX + each for each in BUILDERS)}")
+        raise ValueError(f"there is no made model {name!r}{one_of(name, [PREFIX + each for each in BUILDERS])}")
     return made_model(Made(world, BUILDERS[world], (Path(__file__), Path(rooms.__file__))), int(seed or 0))
 
 

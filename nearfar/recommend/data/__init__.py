@@ -7,6 +7,7 @@ from pathlib import Path
 from nearfar.recommend.data.files import Reading, read, read_users
 from nearfar.recommend.data.interactions import FeaturedPairs, Interactions, Pairs
 from nearfar.recommend.data.split import Split
+from nearfar.sources.opening import nothing_there
 from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "FeaturedPairs", "Interactions", "Pairs", "load", "read_users"]
@@ -55,8 +56,6 @@ def load(
         return adverts(min(shoppers, 400))
     path = Path(data)
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     how = Reading(split, holdout, min_rating, Path(features) if features else None, max_bad, strict)
     return read(path, how)

@@ -19,6 +19,7 @@ from nearfar.segmentation.data.pairs import PairedScenes, street_pairs
 from nearfar.segmentation.data.published import published
 from nearfar.segmentation.data.scenes import RenderedScenes, Scenes
 from nearfar.segmentation.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
+from nearfar.sources.opening import nothing_there
 from nearfar.training import Data
 
 __all__ = [
@@ -87,9 +88,7 @@ def load(
         return _street(size, scenes, chosen.name)
     root = Path(name)
     if not root.exists():
-        raise FileNotFoundError(
-            f"there is no folder {root}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(root, EMBEDDED)
     if image_paths is None and is_counted(root):
         return read_counted(root, size)
     if image_paths is None:

@@ -10,7 +10,9 @@ from nearfar.series.data.archive import FORMATS, read_archive, sibling
 from nearfar.series.data.columns import calendar, read_columns
 from nearfar.series.data.series_set import SeriesBatch, SeriesSet, WindowBatch, Windows
 from nearfar.sources.archives import read_npz
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.tables import TABLES, read_text_file, suffix_of
+from nearfar.spelling import one_of
 from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "SeriesBatch", "SeriesSet", "WindowBatch", "Windows", "load"]
@@ -71,9 +73,7 @@ def _series(data: str | Path | np.ndarray | None, count: int, **options: object)
         return _array(np.asarray(data), "array")
     path = Path(data)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     suffix = suffix_of(path)
     if suffix == ".npz":
         return _npz(path)
@@ -120,7 +120,9 @@ def _npz(path: Path) -> SeriesSet:
 def _only(found: SeriesSet, names: list[str]) -> SeriesSet:
     unknown = [name for name in names if name.lower() not in found.channels]
     if unknown:
-        raise ValueError(f"{found.name} has no channel {unknown[0]!r}; it has {', '.join(found.channels)}")
+        raise ValueError(
+            f"{found.name} has no channel {unknown[0]!r}{one_of(unknown[0], found.channels, are='it has')}"
+        )
     columns = [found.channels.index(name.lower()) for name in names]
     return SeriesSet(
         [each[:, columns] for each in found.series],

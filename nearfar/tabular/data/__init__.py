@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.archives import read_npz
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, labels_of, read_table, suffix_of
+from nearfar.spelling import one_of
 from nearfar.tabular.data.rows import Rows, divide
 from nearfar.tabular.schema import describe
 from nearfar.training import Data
@@ -81,9 +83,7 @@ def _rows(data: str | Path | np.ndarray, *, label: str, normal: str, leave_out: 
         return _matrix(np.asarray(data), None, normal, "array")
     path = Path(data)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded table of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     suffix = suffix_of(path)
     if suffix == ".npz":
         arrays = {name.lower(): array for name, array in read_npz(path).items()}
@@ -124,7 +124,7 @@ def _table(path: Path, label: str, normal: str, left: list[str], *, strict: bool
     table = read_table(path)
     for name in (*([label] if label else []), *left):
         if name not in table.columns:
-            raise ValueError(f"{path} has no column {name!r}; it has {', '.join(table.columns)}")
+            raise ValueError(f"{path} has no column {name!r}{one_of(name, table.columns, are='it has')}")
     skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="rows")
     cells = {name: _numbers(values) for name, values in table.columns.items()}
     infinite = np.zeros(len(table.places), dtype=bool)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of_file
 from nearfar.sources.tables import (
@@ -103,9 +104,7 @@ def load(
         return Sentences(_listed(data))
     path = Path(data)
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if not path.is_dir():
         return _file(path, wanted, {}, **checks)
     if is_beir(path):
@@ -241,9 +240,7 @@ def _column(table: Table, wanted: str | None, usual: Sequence[str], where: str) 
     """The name of the column that is asked for, or of the first usual one."""
     if wanted is None:
         return next((name for name in usual if name in table.columns), None)
-    if wanted.lower() not in table.columns:
-        raise ValueError(f"{where} has no column {wanted!r}; its columns are {', '.join(table.columns)}")
-    return wanted.lower()
+    return table.named(wanted, where)
 
 
 def _numbered_negatives(table: Table, first: str | None) -> list[str]:

@@ -14,6 +14,7 @@ from nearfar.encoders.text import Pooling, text_encoder
 from nearfar.encoders.tokens import Tokens
 from nearfar.evaluation import best_f1
 from nearfar.losses import info_nce, likeness_ranking
+from nearfar.spelling import one_of
 from nearfar.system import Scores
 from nearfar.text.method import TextBatch, TextMethod
 from nearfar.text.routing import RoutedEncoder
@@ -164,5 +165,5 @@ class MoEEmbeddings(TextMethod):
             raise ValueError("moe-embeddings reads texts by their domain; give a column domain")
         strange = next((name for name in names if name not in self.numbers), None)
         if strange is not None:
-            raise ValueError(f"there is no expert for the domain {strange!r}; there are {', '.join(self.numbers)}")
+            raise ValueError(f"there is no expert for the domain {strange!r}{one_of(strange, self.numbers)}")
         return torch.tensor([self.numbers[name] for name in names], dtype=torch.long)

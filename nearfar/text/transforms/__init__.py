@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from nearfar.spelling import one_of
 from nearfar.text.transforms import characters, states, words
 from nearfar.text.transforms.lexicon import Lexicon
 
@@ -113,7 +114,7 @@ def transform_of(name: str | Transform) -> Transform:
     if isinstance(name, Transform):
         return name
     if name not in TRANSFORMS:
-        raise ValueError(f"unknown transform {name!r}; there are {', '.join(TRANSFORMS)}")
+        raise ValueError(f"unknown transform {name!r}{one_of(name, TRANSFORMS)}")
     return TRANSFORMS[name]
 
 

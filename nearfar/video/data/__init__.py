@@ -10,6 +10,7 @@ import numpy as np
 
 from nearfar.sources.archives import read_npz
 from nearfar.sources.labels import one_label
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.splits import by_split, split_of
 from nearfar.training import Data
 from nearfar.video.data.clips import ClipBatch, VideoArray, VideoFiles
@@ -74,9 +75,7 @@ def load(
         return _array(np.asarray(data), "the array", "array", options)
     path = Path(data)
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if path.is_dir():
         return _folder(path, {**options, "size": size})
     if path.suffix == ".npz":

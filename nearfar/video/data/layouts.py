@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearfar.spelling import one_of
+
 __all__ = ["LAYOUTS", "Layout", "layout"]
 
 
@@ -104,5 +106,5 @@ def layout(name: str) -> Layout:
         ValueError: none of that name.
     """
     if name not in LAYOUTS:
-        raise ValueError(f"there is no layout {name!r} of joints; there are {', '.join(LAYOUTS)}")
+        raise ValueError(f"there is no layout {name!r} of joints{one_of(name, LAYOUTS)}")
     return LAYOUTS[name]

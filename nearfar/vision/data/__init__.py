@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.sources.opening import nothing_there
 from nearfar.sources.shards.places import ARCHIVES, expanded, shards_below
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of
@@ -58,6 +59,7 @@ def load(
     label_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
+    root: str | None = None,
     verify: bool = False,
     mix: int = 0,
 ) -> Data:
@@ -77,6 +79,7 @@ def load(
             ``file``, ``filename``, ``path`` and others when not given. Of archives the ending of the pictures
             (``left.jpg``), where examples have several.
         label_column: the column of labels; ``label``, ``class``, ``target`` or ``category`` when not given.
+        root: another folder in which the files of a table are looked for, after the table's own.
         strict: stop at the first picture that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
         verify: decode every file of a folder or an archive before the start; without, a few kilobytes of each are
@@ -101,9 +104,7 @@ def load(
     if "{" in str(data) and not path.exists():
         return sharded(_named(str(data)), path.parent, size or 96, **reading)
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file or folder {path}, and no embedded data of that name; embedded are {', '.join(EMBEDDED)}"
-        )
+        raise nothing_there(path, EMBEDDED)
     if path.is_dir():
         if any(path.glob("data_batch_[0-9]*")) or ((path / "train").is_file() and (path / "meta").is_file()):
             return cifar(path)
@@ -124,7 +125,7 @@ def load(
     if is_idx(path):
         return idx(path)
     if suffix_of(path) in TABLES and path.suffix not in (".parquet", ".pq"):
-        return _table(path, size or 96, image_column, label_column, **checks)
+        return _table(path, size or 96, image_column, label_column, root, **checks)
     if path.suffix in (".parquet", ".pq"):
         return parquet(path, size or 96, **checks)
     if path.suffix.lower() in ARCHIVES:
@@ -148,25 +149,23 @@ def _named(text: str) -> list[Path]:
     return paths
 
 
-def _table(path: Path, size: int, image: str | None, label: str | None, **checks: Any) -> ImageArray:
+def _table(path: Path, size: int, image: str | None, label: str | None, root: str | None, **checks: Any) -> ImageArray:
     """Pictures that a table names, with labels where it has them."""
     table = read_table(path)
-    for wanted in (image, label):
-        if wanted is not None and wanted.lower() not in table.columns:
-            raise ValueError(f"{path} has no column {wanted!r}; its columns are {', '.join(table.columns)}")
-    files = table.first(*([image.lower()] if image else FILES))
+    files = table.first(*([table.named(image, str(path))] if image else FILES))
+    marks = [table.named(label, str(path))] if label else LABELS
     if files is None:
         raise ValueError(
             f"{path} has no column of picture files: its columns are {', '.join(table.columns)}; expected one of "
             f"{', '.join(FILES)}, or --image-column"
         )
-    pictures, reasons = from_files(path.parent, files, size)
+    pictures, reasons = from_files((path.parent, *([Path(root)] if root else [])), files, size)
     kept = table.without(lambda row: reasons[row])
     skipped = Skipped(len(kept.places) + len(kept.bad), kind="rows", **checks)
     if not pictures:
         raise ValueError(f"{path} names no readable picture; {': '.join(kept.bad[0])}")
     skipped.set_aside(kept.bad, str(path))
-    labels = labels_of(kept.first(*([label.lower()] if label else LABELS)))
+    labels = labels_of(kept.first(*marks))
     data = ImageArray(np.stack(pictures), labels, name=path.stem)
     data.skipped = skipped
     return data

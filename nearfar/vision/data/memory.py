@@ -33,6 +33,8 @@ def from_memory(data: Any, size: int | None) -> ImageArray:
         TypeError: something else. ValueError: pictures that cannot be read, or labels of another number.
     """
     if isinstance(data, np.ndarray | torch.Tensor):
+        if not len(data):
+            raise ValueError(f"the {'array' if isinstance(data, np.ndarray) else 'tensor'} holds no images")
         return ImageArray(_array(data))
     if isinstance(data, Image.Image):
         return ImageArray(_stacked([data], size))
@@ -55,13 +57,15 @@ def from_memory(data: Any, size: int | None) -> ImageArray:
     )
 
 
-def from_files(root: Path, names: Sequence[str], size: int) -> tuple[list[np.ndarray], list[str]]:
-    """The pictures of files, and a reason for each that is none, in order; empty where it is one."""
+def from_files(roots: Sequence[Path], names: Sequence[str], size: int) -> tuple[list[np.ndarray], list[str]]:
+    """The pictures of files in the first of ``roots`` that has them, and of each the reason why it is none, empty where
+    it is one, in order."""
     pictures, reasons = [], []
     with quiet():
         for name in names:
             try:
-                pictures.append(square(root / name, size))
+                place = next((root / name for root in roots if (root / name).exists()), roots[0] / name)
+                pictures.append(square(place, size))
                 reasons.append("")
             except (PictureError, TypeError) as error:
                 reasons.append(f"{name}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nearfar.spelling import one_of
 from nearfar.training import Data, Method
 from nearfar.vision.measures.attention import attention, layers
 from nearfar.vision.measures.equivariance import equivariance
@@ -39,5 +40,5 @@ MEASURES: dict[str, Callable[..., dict[str, float]]] = {
 def measure(name: str, method: Method, data: Data, *, seed: int = 0) -> dict[str, float]:
     """One of :data:`MEASURES`. Raises ValueError for another name."""
     if name not in MEASURES:
-        raise ValueError(f"there is no measure {name!r} for images; there are {', '.join(MEASURES)}")
+        raise ValueError(f"there is no measure {name!r} for images{one_of(name, MEASURES)}")
     return MEASURES[name](method, data, seed=seed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from nearfar.spelling import meant
 from nearfar.vision.views.recipe import Recipe
 
 # Shared by all but the first version of MoCo.
@@ -177,7 +178,9 @@ def recipe_pair(views: str | Recipe | Sequence[Recipe]) -> tuple[Recipe, Recipe]
         return views, views
     if isinstance(views, str):
         if views not in RECIPES:
-            raise ValueError(f"views must be one of {', '.join(RECIPES)}, or recipes; got {views!r}")
+            raise ValueError(
+                f"views must be one of {', '.join(RECIPES)}, or recipes; got {views!r}{meant(str(views), RECIPES)}"
+            )
         recipes: Sequence[Recipe] = RECIPES[views]
     else:
         recipes = views
