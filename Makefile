@@ -27,7 +27,6 @@ test: $(STAMP) lint
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m long
 
-<<<<<<< HEAD
 # Exports opened by the real libraries, in an environment of their own: torchvision, timm, transformers and onnxruntime
 # with the newest torch, about 6 GB on disk where pip's torch is the CUDA build.
 $(EXPORTS)/.installed: tools/exports.txt
@@ -39,12 +38,11 @@ test-exports: $(STAMP) $(EXPORTS)/.installed
 	rm -rf $(EXPORTS)/exports
 	$(BIN)/python tools/exports.py write $(EXPORTS)/exports
 	$(EXPORTS)/bin/python tools/exports.py open $(EXPORTS)/exports
-=======
+
 # The first hour of six kinds of new users, every command as they would type it, on files as they have them.
 # make first-hour ONLY="photos texts"
 first-hour: $(STAMP)
 	$(BIN)/python -m tests.first_hour $(ONLY)
->>>>>>> 327dd81 (Replay the first hour of six people, and say what a misspelt name meant)
 
 # Every promise of docs/robustness.md measured again, about half an hour on two cores. make soak ONLY="kills fuzz"
 soak: $(STAMP)
