@@ -25,6 +25,7 @@ EXTRAS = {
     "language": "peft",
     "diffusion": "diffusers",
     "onnx": "onnxruntime",
+    "remote": "s3fs",
     "timm": "timm",
     "carla": "carla",
 }

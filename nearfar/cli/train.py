@@ -172,7 +172,7 @@ def resume(argv: list[str]) -> int:
 
     changes = _changes(options.run, words) if words else {}
     if options.data is not None:
-        changes["data"] = {**changes.get("data", {}), "source": str(Path(options.data).resolve())}
+        changes["data"] = {**changes.get("data", {}), "source": str(workflow.placed(options.data))}
     _, run = workflow.resume_run(
         options.run, changes=changes, accept_changes=options.accept_changes, loggers=_names(options.logger)
     )

@@ -125,11 +125,11 @@ def _source(system: Entry, data: Any) -> str | None:
     """What ``config.yaml`` says of where the data is; files by their full path, so that any folder will do later."""
     if data is None or isinstance(data, str | Path):
         named = isinstance(data, str) and data in catalogue.field(system.field).embedded
-        return data if data is None or named else str(_place(data))  # type: ignore[return-value]
+        return data if data is None or named else str(placed(data))  # type: ignore[return-value]
     return f"<{type(data).__name__} in memory>"
 
 
-def _place(data: str | Path) -> str | Path:
+def placed(data: str | Path) -> str | Path:
     """The full path of something that is there; anything else as it is."""
     try:
         return Path(data).expanduser().resolve() if Path(data).expanduser().exists() else data
@@ -146,7 +146,7 @@ def _placed(system: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
             isinstance(value, str) and ("/" in value or name == "target") and value not in embedded
         )
 
-    return {name: str(_place(value)) if is_path(name, value) else value for name, value in options.items()}
+    return {name: str(placed(value)) if is_path(name, value) else value for name, value in options.items()}
 
 
 def keep_what_was_found(run: Run, data: Any, system: Entry, described: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 =============================================  =====================================================
 :mod:`~nearfar.sources.shards.places`          where shards are: files, folders, patterns of names
+:mod:`~nearfar.sources.shards.remote`          shards at URLs
+:mod:`~nearfar.sources.shards.cache`           what was fetched from there, up to a number of bytes
 :mod:`~nearfar.sources.shards.tar`             what lies inside of tar archives, damaged ones too
 :mod:`~nearfar.sources.shards.zip`             the same of zip archives
 :mod:`~nearfar.sources.shards.index`           that, kept

@@ -125,7 +125,7 @@ def _kept_at(shard: Shard, suffix: str) -> Path | None:
 
 def _listed(shard: Shard) -> Index:
     """Read the archive from one end to the other."""
-    with open(shard.local(), "rb", buffering=0) as file:
+    with shard.open() as file:
         size, sign = os.fstat(file.fileno()).st_size, os.pread(file.fileno(), 4, 0)
         if not size:
             raise ValueError(f"{shard.name} is empty")

@@ -10,13 +10,16 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from nearfar.sources.shards.index import Index, contents_of
-from nearfar.sources.shards.places import Shard
+from nearfar.sources.shards.places import LocalShard, Shard
 from nearfar.sources.skipped import plain
 
 __all__ = ["Members", "Part", "part_of"]
 
 OPEN = 64
 """Shards that a process holds open at a time."""
+
+OPEN_OF_CACHE = 4
+"""The same of shards from elsewhere: one that is open takes disk even where the cache has let it go."""
 
 
 class Part(NamedTuple):
@@ -49,6 +52,7 @@ class Members:
 
     def __init__(self, shards: Sequence[Shard], parts: Sequence[Part]) -> None:
         self.shards = [*shards]
+        self.most_open = OPEN if all(isinstance(shard, LocalShard) for shard in shards) else OPEN_OF_CACHE
         self.shard = np.repeat(np.arange(len(shards), dtype=np.int32), [len(part.offsets) for part in parts])
         self.offsets, self.packed, self.sizes, self.methods = (
             np.concatenate([getattr(part, name) for part in parts])
@@ -87,11 +91,11 @@ class Members:
             if number in self._files:
                 self._files.move_to_end(number)
                 return self._files[number]
-        file = open(self.shards[number].local(), "rb", buffering=0)  # noqa: SIM115
+        file = self.shards[number].open()
         with self._lock:
             # Whoever reads from one that is put out still holds it; the last to let go closes it.
             self._files[number] = file
-            while len(self._files) > OPEN:
+            while len(self._files) > self.most_open:
                 self._files.popitem(last=False)
         return file
 

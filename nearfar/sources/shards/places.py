@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from nearfar.sources.skipped import plain
 
@@ -33,8 +33,8 @@ class Shard(Protocol):
 
     name: str
 
-    def local(self) -> Path:
-        """The file on this machine; one that is elsewhere is fetched first.
+    def open(self) -> IO[bytes]:
+        """The file, open for reading on this machine; one that is elsewhere is fetched first.
 
         Raises:
             OSError: it cannot be had.
@@ -57,8 +57,8 @@ class LocalShard:
         self.path = path
         self.name = plain(os.path.relpath(path, root)) if path != root else path.name
 
-    def local(self) -> Path:
-        return self.path
+    def open(self) -> IO[bytes]:
+        return open(self.path, "rb", buffering=0)
 
     def identity(self) -> str:
         found = os.stat(self.path)

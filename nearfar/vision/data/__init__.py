@@ -10,6 +10,7 @@ import numpy as np
 
 from nearfar.sources.opening import nothing_there
 from nearfar.sources.shards.places import ARCHIVES, expanded, shards_below
+from nearfar.sources.shards.remote import fetched, is_url
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of
 from nearfar.sources.tables import TABLES, labels_of, read_table, suffix_of
@@ -21,7 +22,7 @@ from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
 from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
 from nearfar.vision.data.shapes import ShapeImages, shape_images
-from nearfar.vision.data.shards import ShardedPictures, sharded
+from nearfar.vision.data.shards import ShardedPictures, sharded, sharded_at
 from nearfar.vision.data.video import TemporalPairs, shape_clips
 
 __all__ = [
@@ -45,6 +46,9 @@ EMBEDDED = {
     "shape-scenes": "the same with three shapes in each picture",
     "shape-clips": "500 generated videos of a moving shape each, eight frames long",
 }
+
+ONE_FILE = (".npz", ".npy", ".parquet", ".pq")
+"""Suffixes of URLs that name one file of pictures and no shards."""
 
 STYLES_PER_DIGIT = 8
 SHAPE_SETS = {"shapes": (1, 32), "shape-scenes": (3, 64)}
@@ -71,8 +75,9 @@ def load(
             see :class:`ShardedPictures`), a CIFAR, MNIST (idx) or STL-10 folder in its published format, an ``.npz``,
             ``.npy`` or ``.parquet`` file, a ``.csv``, ``.tsv``, ``.json`` or ``.jsonl`` table of picture files and
             labels, a folder of parquet files, anything in memory that
-            :func:`nearfar.vision.data.memory.from_memory` takes, or an embedded name; ``styled-digits`` when nothing
-            is given.
+            :func:`nearfar.vision.data.memory.from_memory` takes, a URL of archives or of a file (``s3://``,
+            ``gs://``, ``hf://``, ``https://``, fetched into the cache of ``NEARFAR_CACHE_LIMIT`` bytes), or an embedded
+            name; ``styled-digits`` when nothing is given.
         size: side in pixels to which pictures are brought; embedded digits default to 16, shapes and clips to 32 and
             scenes of shapes to 64, folders, archives and parquet files to 96, arrays keep their own.
         image_column: the column of a table that names the picture files, relative to the table's folder; ``image``,
@@ -84,7 +89,8 @@ def load(
         max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
         verify: decode every file of a folder or an archive before the start; without, a few kilobytes of each are
             looked at.
-        mix: archives whose pictures are mixed at a time in an epoch's order, so that few are read at once; 0 for all.
+        mix: archives whose pictures are mixed at a time in an epoch's order, so that few are read at once; 0 for all,
+            and for 16 of those at URLs.
     """
     if isinstance(data, Data):
         return data
@@ -98,6 +104,11 @@ def load(
         if name == "shape-clips":
             return shape_clips(size or 32)
         return _digits(name, size or (32 if name == "large-digits" else 16))
+    if is_url(str(data)):
+        if Path(data).suffix.lower() not in ONE_FILE:
+            options = {"strict": strict, "max_bad": max_bad, "verify": verify, "image": image_column}
+            return sharded_at(str(data), size or 96, mix, **options)
+        data = fetched(str(data))
     path = Path(data)
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
     reading = {**checks, "verify": verify, "image": image_column, "mix": mix}

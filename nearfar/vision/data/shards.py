@@ -13,11 +13,13 @@ import numpy as np
 
 from nearfar.sources.fingerprint import file_contents
 from nearfar.sources.order import mixed
+from nearfar.sources.shards.cache import file_cache
 from nearfar.sources.shards.index import Index, index_of, verdicts
 from nearfar.sources.shards.members import Members, Part, part_of
 from nearfar.sources.shards.places import LocalShard, Shard
+from nearfar.sources.shards.remote import MIX, remote_shards
 from nearfar.sources.shards.samples import by_key, label_in
-from nearfar.sources.skipped import Skipped, plain
+from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.sources.splits import by_split
 from nearfar.sources.tables import labels_of
 from nearfar.training import Data
@@ -25,7 +27,7 @@ from nearfar.vision.data.decode import PictureError, decode, quiet, why_unreadab
 from nearfar.vision.data.encoded import EncodedPictures
 from nearfar.vision.data.folder import SUFFIXES, passed_over
 
-__all__ = ["ShardedPictures", "picture_in", "sharded"]
+__all__ = ["ShardedPictures", "picture_in", "sharded", "sharded_at"]
 
 ENDINGS = tuple(suffix[1:] for suffix in SUFFIXES)
 
@@ -105,8 +107,10 @@ class ShardedPictures(EncodedPictures):
     def encoded(self, row: int) -> bytes:
         try:
             return self.members.read(row)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise PictureError(str(error)) from error
+        except OSError as error:  # not the picture's fault: the run stops, and resumes when the shard is there again
+            raise BadDataError(f"{self.place(row)} cannot be read: {error}") from error
 
     def place(self, row: int) -> str:
         return self.members.place(row)
@@ -136,28 +140,51 @@ class _Found(NamedTuple):
 
 
 def sharded(paths: Sequence[Path], root: Path, size: int, **options: Any) -> ShardedPictures:
-    """Local shards as a collection, those named ``test`` and so on held out; see :mod:`nearfar.sources.splits`.
+    """Local shards as a collection; see :func:`in_parts`. ``root`` is what their names are given below."""
+    return in_parts([LocalShard(path, root) for path in paths], root.name, size, **options)
+
+
+def sharded_at(url: str, size: int, mix: int = 0, **options: Any) -> ShardedPictures:
+    """Shards at a URL as a collection; see :func:`in_parts`. Few are mixed at a time, which the cache must hold twice.
+
+    Raises:
+        ValueError: the cache is too small for them.
+    """
+    shards = remote_shards(url)
+    together = mix or MIX
+    needed, limit = sum(sorted((s.size for s in shards), reverse=True)[: 2 * together]), file_cache().limit
+    if needed > limit:
+        raise ValueError(
+            f"{together} shards of {url} mixed at a time, and the next ones, take {needed / 1e9:,.2f} GB, and the "
+            f"cache holds {limit / 1e9:,.2f} GB; raise NEARFAR_CACHE_LIMIT, or lower --mix"
+        )
+    return in_parts(shards, url.rstrip("/").rpartition("/")[2], size, mix=together, **options)
+
+
+def in_parts(shards: Sequence[Shard], name: str, size: int, **options: Any) -> ShardedPictures:
+    """Shards as a collection, those named ``test`` and so on held out; see :mod:`nearfar.sources.splits`.
 
     Args:
-        paths: the archives. root: what their names are given below.
+        shards: where they lie. name: of the collection.
         size: see :class:`ShardedPictures`. options: its other arguments.
     """
-    parts, rest = by_split(paths)
+    by_path = {Path(shard.name): shard for shard in shards}
+    parts, rest = by_split(by_path)
     if not parts:
-        return ShardedPictures([LocalShard(path, root) for path in rest], size, name=root.name, **options)
+        return ShardedPictures(shards, size, name=name, **options)
     if rest:
         warnings.warn(
-            f"{len(rest)} shards of {root} name no part and are left out beside those that do, the first: "
+            f"{len(rest)} shards of {name} name no part and are left out beside those that do, the first: "
             f"{rest[0].name}",
-            stacklevel=2,
+            stacklevel=3,
         )
 
     def of(part: str, **more: Any) -> ShardedPictures:
-        shards = [LocalShard(path, root) for path in parts[part]]
-        return ShardedPictures(shards, size, **{"name": f"{root.name}, {part}", **options, **more})
+        chosen = [by_path[path] for path in parts[part]]
+        return ShardedPictures(chosen, size, **{"name": f"{name}, {part}", "folder": part, **options, **more})
 
     held = {part: of(part) for part in parts if part != "train"}
-    return of("train", name=root.name, splits=held)
+    return of("train", name=name, splits=held)
 
 
 def picture_in(parts: Mapping[str, int], image: str | None = None) -> list[int]:
@@ -188,7 +215,9 @@ def _look(shard: Shard, image: str | None, verify: bool) -> _Found:
             pairs = ((members.name(row), _why(members, row, verify)) for row in range(len(rows)))
             return [(name, reason) for name, reason in pairs if reason]
 
-    wrong = dict(verdicts(shard, "decoded" if verify else "looked-at", judge))
+    # What nearfar packed it has decoded; a shard from elsewhere is then not fetched before it is needed.
+    fine_before = not verify and shard.index_beside() is not None
+    wrong = {} if fine_before else dict(verdicts(shard, "decoded" if verify else "looked-at", judge))
     fine = [place for place, row in enumerate(rows) if index.names[row] not in wrong]
     bad = [(f"{shard.name}/{plain(name)}", reason) for name, reason in (*_of_pictures(index), *wrong.items())]
     return _Found(
