@@ -18,7 +18,7 @@ ENTRIES = (
         ),
         verbs=("embeds",),
         paper_training={"epochs": 500, "batch_size": 512},
-        laptop={"epochs": 40, "batch_size": 256, "degrees": 24, "dropout": 0.1, "optimization.lr": 1e-3},
+        laptop={"epochs": 40, "batch_size": 256, "degrees": 24, "dropout": 0.1, "optimization.lr": 1e-4},
         tiny={"epochs": 1, "degrees": 8},
         data="region",
         commands=(("embed places by their coordinates", "nearfar embed RUN places.csv -o vectors.parquet"),),

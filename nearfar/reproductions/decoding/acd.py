@@ -31,6 +31,9 @@ REPRODUCTION = Reproduction(
     setting="""A toy language whose model answers forbidden requests with their load in six of ten cases: 64 anchors
     (half of them forbidden), prompts of 8 soft words, 200 steps, weight 0.4, greedy. 400 requests in forms that the
     anchors do not pair with the thing; accuracy is the share of refusals (forbidden) and of usual replies (fine).""",
+    explanation="""Eight soft words tuned on 64 anchors end in very different places for eight seeds: five refuse
+    nothing, one most of what is forbidden (0.85). Words that were not tuned cost half of the usual replies by being
+    there, so that much of what tuning does is to give those back.""",
     claims=(
         Claim("ACD refuses forbidden requests more often than the base model", "acd", "base", "accuracy forbidden"),
         Claim("ACD refuses more often than the safe prompt alone", "acd", "safe prompt alone", "accuracy forbidden"),

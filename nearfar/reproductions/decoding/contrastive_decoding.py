@@ -48,6 +48,11 @@ REPRODUCTION = Reproduction(
     is a Llama of two layers of width 64 stopped early, the amateur one layer of width 16. 400 held-out chains, greedy.
     Beside it the same without a shortcut among the lessons. The task is constructed so that the amateur holds the
     error.""",
+    explanation="""The premise is not met: the amateur is unsure and not wrong. It copies in 1% of the chains where
+    the expert does in 18%, and so the contrast raises copies (25%). Amateurs that were taught longer, on another
+    seed, learned sums as they learned to copy: of one layer of width 32 after 400 steps 13% were right and 16%
+    copied, after 1,000 steps 74% and 16%. These sums are few enough to be known by heart; an amateur that can copy
+    and cannot add would need larger numbers and a larger expert.""",
     claims=(
         Claim(
             "Contrastive decoding beats greedy decoding by five points",

@@ -61,6 +61,9 @@ REPRODUCTION = Reproduction(
     setting="""Drawn scenes and the small LLaVA that expects partners (see VCD). 2,000 captions with a wrong one each,
     which names a partner that is not there; 150 steps at a rate of 1e-3. 400 held-out prompts, of which a third ask
     for the number of shapes, which the projectors were not taught. Greedy, weight 1, mask 0.1.""",
+    explanation="""The positive projector alone names fewer shapes that are not there (0.019) than the contrast of
+    both (0.039), and the negative one alone none fewer: what was learned is in the good captions. The base model
+    names few wrong shapes to begin with (0.073).""",
     claims=(
         Claim("DCD names fewer shapes that are not there than VCD", "dcd", "vcd", "hallucinated", better="lower"),
         Claim("DCD names fewer than the base model", "dcd", "base", "hallucinated", better="lower"),

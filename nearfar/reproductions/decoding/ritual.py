@@ -28,6 +28,8 @@ REPRODUCTION = Reproduction(
     run=run,
     seeds=3,
     setting=SETTING,
+    explanation="""What the second picture adds is sharpness: sampling at a temperature of 0.25 under the same
+    constraint is as accurate (0.589) as RITUAL (0.590), and greedy decoding nearly so (0.587).""",
     claims=(
         Claim("RITUAL beats sampling on adversarial questions", "ritual", "sampling", "accuracy adversarial"),
         Claim("RITUAL beats VCD on adversarial questions", "ritual", "vcd", "accuracy adversarial"),

@@ -110,6 +110,10 @@ REPRODUCTION = Reproduction(
     training prompts after the first of two layers; features are chosen among the conflicts of training, degree 2. 80
     held-out conflicts. The mean difference of the states is added at the scale (0.5 to 4) that is best on training
     questions.""",
+    explanation="""What is added after the first of two layers at the last word of the prompt does not decide here:
+    the features, the best mean difference and latents drawn at random all end between 0.21 and 0.25, where nothing
+    added gives 0.22, while CAD, which asks the model without the context too, has 0.73. Deeper models are steered
+    in their middle layers, which a model of two layers does not have.""",
     claims=(
         Claim(
             "SpARE answers from the context more often than the mean difference",

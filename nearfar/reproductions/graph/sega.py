@@ -35,6 +35,8 @@ REPRODUCTION = Reproduction(
     setting="""160 generated graphs of four classes, told by the motifs that hang on random trees; trees of height 3,
     networks of 3 layers of 32, 30 epochs of batches of 64, Adam 1e-3 for both. The embedding of SEGA joins network and
     tree, fixed beforehand. Support vector machine over ten folds.""",
+    explanation="""The untrained embedding is strong here (0.79): a network and a tree over drawn motifs tell most
+    classes without training, and what training adds leaves two points between the two methods.""",
     claims=(
         Claim("SEGA beats GraphCL", "sega", "graphcl", METRIC),
         Claim("SEGA beats its untrained self", "sega", "untrained", METRIC, role="sanity"),
