@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def meant(word: str, known: Iterable[object], *, most: int = 2, before: str = "; ", cutoff: float = 0.6) -> str:
+def meant(word: str, known: Iterable[object], *, most: int = 2, before: str = "; ", cutoff: float = 0.67) -> str:
     """``; did you mean a or b?`` with the nearest of ``known``, in which case makes no difference; empty where none is
     near.
 
