@@ -31,7 +31,7 @@ BELOW = {
     "exporting": {"common", "encoders", "training"},
     "training": {"common", "sources", "runs", "evaluation", "catalogue", "losses"},
     "workflow": {"common", "sources", "runs", "evaluation", "catalogue", "training", "exporting", "encoders"},
-    "report": {"catalogue", "runs", "evaluation", "workflow", "training"},
+    "report": {"common", "sources", "catalogue", "runs", "evaluation", "workflow", "training"},
     "estimator": {"catalogue", "runs", "training", "workflow"},
     "testing": {"catalogue", "sources", "runs", "training", "workflow"},
     "reproductions": {"workflow", "estimator", *FIELDS},

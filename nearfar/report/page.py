@@ -1,9 +1,13 @@
-"""A run folder in, one self-contained HTML page out: no network, no scripts."""
+"""A run folder in, one HTML page out: a file that asks nothing of the network and carries its charts' library.
+
+Everything that came from a user (names, texts, settings) is escaped by Jinja2, and the page's policy lets the browser
+run no script but the page's own two, which it tells by their digests, and load nothing.
+"""
 
 from __future__ import annotations
 
 import base64
-import html
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,164 +18,190 @@ from PIL import Image
 
 from nearfar import catalogue, workflow
 from nearfar.catalogue import find
-from nearfar.evaluation import GEOMETRY
-from nearfar.evaluation.answer import answer_without_labels
-from nearfar.report.curves import curve
+from nearfar.report import charts, facts
+from nearfar.report.answer import ALARM_RANK, ALARM_STD, Seen, answer
+from nearfar.report.beside import check_fields, other_data
+from nearfar.report.gauges import gauges
+from nearfar.report.scores import further_tables, score_table, titled
+from nearfar.runs.listing import in_use
 from nearfar.runs.metrics import read_metrics
 from nearfar.runs.run import Run
 from nearfar.system import Entry
 
-# ruff: noqa: E501
-STYLE = """
-:root{color-scheme:light dark;--ink:#1d2433;--soft:#667085;--line:#d9dee8;--card:#fff;--page:#f5f6f9;--accent:#2f5fd0;--other:#c2571a}
-@media(prefers-color-scheme:dark){:root{--ink:#e8ebf2;--soft:#98a2b3;--line:#343b4a;--card:#1b202b;--page:#12151c;--accent:#7ea2ff;--other:#f0a36b}}
-*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1040px;margin:0 auto;padding:32px 20px 64px}h1{font-size:26px;margin:0}h2{font-size:17px;margin:36px 0 10px}
-p{margin:6px 0}.soft{color:var(--soft)}.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;overflow-x:auto}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:14px}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:5px 12px 5px 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:500}td.best{font-weight:650;color:var(--accent)}
-img{max-width:100%;image-rendering:pixelated;border-radius:6px}figure{margin:0}figcaption{color:var(--soft);font-size:13px;margin-top:6px}
-svg text{fill:var(--soft);font-size:11px}dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 18px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-"""
+LARGEST = 8 << 20
+"""Bytes of a page, whatever the data: everything in it is a sample of fixed size."""
+
+MOST_CURVES = 16
+SIDE = 1400
+"""Pixels of a picture's longer side."""
+ENLARGED = 560
+"""Pixels that small pictures are enlarged to, so that drawings of 16 pixels can be seen."""
+
+CURVES = {
+    "monitor/knn": ("Right label among neighbours (monitor/knn)", True),
+    "monitor/centred_rank": ("Dimensions in use, centred (monitor/centred_rank)", False),
+    "monitor/std": ("Spread of the watched vectors (monitor/std)", False),
+}
+"""Titles of what the monitor watches, and whether the number is a share."""
 
 
 def write_report(path: Path | str, against: Sequence[Path | str] = ()) -> Path:
-    """Write ``report.html`` of a run: what was measured, how training went, pictures, every setting.
+    """Write ``report.html`` of a run: whether it is better than untrained, its health, how training went, what it cost.
 
-    ``against`` names other evaluated runs, shown in the same table. Parts whose material is missing are left
-    out: without ``nearfar evaluate`` there is no table of scores.
+    ``against`` names other runs, whose curves and scores are shown beside this one's. Parts whose material is missing
+    are left out: a run that still trains has curves and no pictures, and without ``nearfar evaluate`` there is no table
+    of scores. The page never exceeds :data:`LARGEST` bytes.
+
+    Raises:
+        RunError: no run, or one of another field beside it.
     """
     run = Run.open(path)
-    config = run.config
-    system = find(config["method"])
-    sections = [
-        _scores(run, [Run.open(other) for other in against]),
-        _further(run, [Run.open(other) for other in against]),
-        _curves(run),
-        _pictures(system, run),
-        _settings(config),
-    ]
-    title = f"{system.name} on {_data_name(run, config)}"
-    page = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style><main><h1>{html.escape(title)}</h1>"
-        f"<p>{html.escape(system.summary)}</p><p class=soft>{html.escape(system.paper)}</p>{''.join(sections)}</main>"
+    return run.write_text("report.html", render(run, [Run.open(other) for other in against]))
+
+
+def render(run: Run, others: Sequence[Run] = ()) -> str:
+    """The page as text; see :func:`write_report`."""
+    check_fields(run, others)
+    config, system = run.config, find(run.config["method"])
+    seen = _seen(run, system)
+    measured = seen.measured
+    beside = titled([(_name(other), other.read_json("evaluation.json") or {}) for other in others])
+    judged = {name: found for name, found in beside.items() if found}
+    named = dict(zip(beside, others, strict=True))
+    notes = {name: note for name, other in named.items() if (note := other_data(run, other))}
+    return _filled(
+        "page.html",
+        {
+            "title": f"{system.name} on {_data_name(measured, config)}",
+            "system": system,
+            "answer": answer(seen),
+            "gauges": gauges(seen),
+            "scores": score_table(measured, judged, apart=[*notes]) if measured else None,
+            "further": further_tables(measured, judged) if measured else [],
+            "notes": notes,
+            "runs": [{"name": name, "colour": _colour(i)} for i, name in enumerate(["this run", *named])],
+            "pictures": _pictures(system, run),
+            "cost": facts.cost(run),
+            "command": facts.repeat_command(run),
+            "settings": facts.settings(config),
+        },
+        _curves(seen, {"this run": run, **named}),
     )
-    return run.write_text("report.html", page)
 
 
-def _data_name(run: Run, config: Mapping[str, Any]) -> str:
-    measured = run.read_json("evaluation.json")
+def _filled(template: str, content: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Any]]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("nearfar.report", "template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.policies["json.dumps_kwargs"] = {}  # Bokeh reads what is defined in the order in which it is written
+    source = found.loader
+    assert source is not None
+    read = [source.get_source(found, name)[0] for name in ("page.css", "page.js")]
+    scripts = [charts.library().replace("</script", "<\\/script"), read[1]] if drawn else [read[1]]
+    return found.get_template(template).render(
+        **content,
+        style=read[0],
+        scripts=scripts,
+        digests=[base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts],
+        charts={name: each["title"] for name, each in drawn.items()},
+        data={"charts": {name: each["item"] for name, each in drawn.items()}},
+    )
+
+
+def _seen(run: Run, system: Entry) -> Seen:
+    rows = [_renamed(row) for row in read_metrics(run.path / "metrics.csv")]
+    training, size = run.config.get("training", {}), facts.examples(run)
+    seen = Seen(
+        name=str(run.path),
+        state="finished" if run.complete else "running" if in_use(run.path) else "stopped",
+        measured=run.read_json("evaluation.json"),
+        rows=rows,
+        can_collapse=system.trains and "embeds" in system.verbs and getattr(system.load(), "can_collapse", True),
+    )
+    batch = training.get("batch_size")
+    epochs = seen.step * batch * training.get("accumulate", 1) / size if isinstance(batch, int) and size else None
+    return Seen(**{**vars(seen), "total": training.get("steps"), "epochs": epochs})
+
+
+def _renamed(row: dict[str, float]) -> dict[str, float]:
+    """A row of the metrics with today's names; version 0.1.0 called the rank of centred vectors ``effective_rank``."""
+    return {"monitor/centred_rank" if k == "monitor/effective_rank" else k: v for k, v in row.items()}
+
+
+def _name(run: Run) -> str:
+    return f"{run.config['method']} ({run.path.resolve().name})"[:80]
+
+
+def _data_name(measured: Mapping[str, Any] | None, config: Mapping[str, Any]) -> str:
     return measured["data"] if measured else str(config.get("data", {}).get("source") or "embedded data")
 
 
-def _scores(run: Run, others: list[Run]) -> str:
-    measured = run.read_json("evaluation.json")
-    if not measured:
-        return ""
-    rows = {"untrained": measured["untrained"], measured["method"]: measured["trained"]}
-    for other in others:
-        result = other.read_json("evaluation.json")
-        if result:
-            name = result["method"] if result["method"] not in rows else f"{result['method']} ({other.path.name})"
-            rows[name] = result["trained"]
-    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    best = _best(rows, columns, measured.get("better", {}))
-    head = "".join(f"<th>{html.escape(c)}" for c in columns)
-    body = ""
-    for name, row in rows.items():
-        cells = "".join(
-            f"<td{' class=best' if row.get(c) is not None and row.get(c) == best.get(c) else ''}>{_number(row.get(c))}"
-            for c in columns
-        )
-        body += f"<tr><td>{html.escape(name)}{cells}"
-    said = answer_without_labels(measured["trained"], measured["untrained"])
-    answer = f"<p>{html.escape(said)}</p>" if said else ""
-    return f"<h2>What it learned</h2><div class=card><table><tr><th>{head}{body}</table></div>{answer}"
+def _colour(place: int) -> str:
+    return charts.COLOURS[place % len(charts.COLOURS)]
 
 
-def _further(run: Run, others: list[Run]) -> str:
-    """One table for each further measure: a line for each number, a column for each run that measured it."""
-    sections = ""
-    for name, found in (run.read_json("evaluation.json") or {}).get("further", {}).items():
-        columns = {"untrained": found["untrained"], "trained": found["trained"]}
-        for other in others:
-            result = (other.read_json("evaluation.json") or {}).get("further", {})
-            if name in result:
-                columns[other.path.name] = result[name]["trained"]
-        head = "".join(f"<th>{html.escape(column)}" for column in columns)
-        lines = dict.fromkeys(line for column in columns.values() for line in column)
-        body = "".join(
-            f"<tr><td>{html.escape(line)}" + "".join(f"<td>{_number(c.get(line))}" for c in columns.values())
-            for line in lines
-        )
-        sections += f"<h2>{html.escape(name)}</h2><div class=card><table><tr><th>{head}{body}</table></div>"
-    return sections
+def _curves(seen: Seen, runs: Mapping[str, Run]) -> dict[str, dict[str, Any]]:
+    """Charts by the place where they are drawn: what is watched first, then the loss and its terms, then the rest."""
+    tables = {name: [_renamed(row) for row in read_metrics(run.path / "metrics.csv")] for name, run in runs.items()}
+    measures = dict.fromkeys(key for row in tables["this run"] for key in row if key != "step")
+    order = sorted(measures, key=lambda m: (m not in CURVES and not m.startswith("monitor/"), m != "train/loss"))
+    order = [m for m in CURVES if m in order] + [m for m in order if m not in CURVES]
+    drawn: dict[str, dict[str, Any]] = {}
+    for measure in order:
+        lines = [
+            charts.Line(name, *found, colour=place)
+            for place, (name, rows) in enumerate(tables.items())
+            if len((found := _column(rows, measure))[0])
+        ]
+        if not lines or all(len(line.steps) < 2 for line in lines) or len(drawn) == MOST_CURVES:
+            continue
+        title, share = CURVES.get(measure, (measure.removeprefix("train/"), False))
+        before = seen.first_and_last(measure)[0]
+        healthy = {
+            "monitor/std": min(ALARM_STD, (before or 1) / 4),
+            "monitor/centred_rank": min(ALARM_RANK, (before or 3) / 2),
+        }.get(measure)
+        item = charts.curve(title.split(" (")[0], lines, share=share, healthy=healthy if seen.can_collapse else None)
+        drawn[f"curve-{len(drawn)}"] = {"title": title, "item": item}
+    return drawn
 
 
-def _best(rows: Mapping[str, Any], columns: Sequence[str], better: Mapping[str, str]) -> dict[str, float]:
-    """The best value of every column that has a direction."""
-    found = {}
-    for c in columns:
-        direction = better.get(c, "neither" if c in GEOMETRY else "higher")
-        values = [row[c] for row in rows.values() if row.get(c) is not None]
-        if direction != "neither" and values:
-            found[c] = (max if direction == "higher" else min)(values)
-    return found
+def _column(rows: Sequence[Mapping[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    found = np.array([(row["step"], row[name]) for row in rows if "step" in row and np.isfinite(row.get(name, np.nan))])
+    return (found[:, 0], found[:, 1]) if len(found) else (np.empty(0), np.empty(0))
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _curves(run: Run) -> str:
-    rows = read_metrics(run.path / "metrics.csv")
-    names = list(dict.fromkeys(n for row in rows for n in row if n != "step"))
-    figures = ""
-    for name in names:
-        points = [(row["step"], row[name]) for row in rows if name in row and np.isfinite(row[name])]
-        if len(points) > 1 and not name.startswith("lr"):
-            figures += f"<figure class=card>{curve(points)}<figcaption>{html.escape(name)}</figcaption></figure>"
-    return f"<h2>How training went</h2><div class=grid>{figures}</div>" if figures else ""
-
-
-def _pictures(system: Entry, run: Run) -> str:
+def _pictures(system: Entry, run: Run) -> list[dict[str, Any]]:
+    """What the field shows of a finished run: captions and pictures."""
     show = catalogue.field(system.field).show
     if show is None or not run.complete:
-        return ""
-    figures = ""
+        return []
     _, method, _ = workflow.load_run(run.path)
     data = workflow.run_data(system, run.config.get("data", {}))
-    for caption, pixels in show(method, data):
-        figures += (
-            f"<figure class=card><img src='data:image/png;base64,{_png(pixels)}' alt=''>"
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        )
-    return f"<h2>Pictures</h2><div class=grid>{figures}</div>" if figures else ""
+    return [{"caption": caption, **as_picture(pixels)} for caption, pixels in show(method, data)]
 
 
-def _png(pixels: np.ndarray) -> str:
-    memory = io.BytesIO()
-    Image.fromarray(pixels).save(memory, "PNG")
-    return base64.b64encode(memory.getvalue()).decode()
-
-
-def _settings(config: Mapping[str, Any]) -> str:
-    cards = ""
-    for part in ("hyperparameters", "data", "training", "environment"):
-        items = "".join(
-            f"<dt>{html.escape(str(k))}<dd>{html.escape(str(v))}" for k, v in _flat(config.get(part, {})).items()
-        )
-        cards += f"<div class=card><p class=soft>{part}</p><dl>{items}</dl></div>"
-    return f"<h2>Settings</h2><div class=grid>{cards}</div>"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def as_picture(pixels: np.ndarray) -> dict[str, Any]:
+    """Pixels (H, W, 3) uint8 as an address that holds them (PNG where that is small, JPEG otherwise), with sizes."""
+    image = Image.fromarray(pixels)
+    if max(image.size) > SIDE:
+        image.thumbnail((SIDE, SIDE))
+    memory, kind = io.BytesIO(), "png"
+    image.save(memory, "PNG")
+    if memory.tell() > 300_000:
+        memory, kind = io.BytesIO(), "jpeg"
+        image.save(memory, "JPEG", quality=85)
+    content = base64.b64encode(memory.getvalue()).decode()
+    shown = image.width * max(ENLARGED // max(image.size), 1)  # whole pixels stay whole
+    return {
+        "source": f"data:image/{kind};base64,{content}",
+        "width": image.width,
+        "height": image.height,
+        "shown": shown,
+    }

@@ -98,7 +98,7 @@ def test_a_run_keeps_its_decoder_and_shows_its_panel(street, tmp_path) -> None:
     result = workflow.evaluate_run(run.path, also=("layers",))
     assert result["trained"] != result["untrained"]
     html = write_report(run.path).read_text()
-    assert html.count("data:image/png") == 2
+    assert html.count('<img src="data:image/png') == 2
     assert "unseen appearances: label" in html
 
 

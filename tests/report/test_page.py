@@ -1,0 +1,126 @@
+"""The page as text: what is in it, what is escaped, how large it gets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearfar.report import write_report
+from nearfar.report.charts import honest_range, thinned
+from nearfar.report.page import LARGEST
+from nearfar.runs.run import RunError
+from tests.report.folders import health, measured, run_folder
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{7*7}}"
+
+
+def without_library(page: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_nothing_that_a_user_fed_in_becomes_markup(tmp_path: Path) -> None:
+    found = measured(0.2, 0.1, 0.3)
+    found["data"] = HOSTILE
+    for part in ("trained", "untrained", "better", "ahead"):
+        found[part][HOSTILE] = found[part]["linear test"]
+    found["further"] = {HOSTILE: {"trained": {HOSTILE: 1.0}, "untrained": {}}}
+    rows = [{"step": step, f"train/{HOSTILE}": 1.0 + step} for step in (5, 10)]
+    run = run_folder(tmp_path / "a<b>&'", rows=rows, measured=found, source=HOSTILE, hyperparameters={HOSTILE: HOSTILE})
+    page = write_report(run).read_text()
+    assert page.count("<script>") == 2
+    assert "<img" not in without_library(page)
+    assert "onerror=alert(2)&gt;" in page
+    assert "{{7*7}}" in page
+    data = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    assert len(json.loads(data[1])["charts"]) == 1
+
+
+def test_the_policy_allows_the_pages_own_scripts_and_nothing_else(tmp_path: Path) -> None:
+    page = write_report(run_folder(tmp_path / "run", rows=health([0, 5]))).read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; img-src data: blob:;")
+    assert "unsafe-inline" not in policy[1].partition("script-src")[2]
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert re.findall(r"'sha256-([^']*)'", policy[1]) == digests
+
+
+def test_one_number_for_one_name(tmp_path: Path) -> None:
+    page = without_library(
+        write_report(
+            run_folder(tmp_path / "run", rows=health([0, 5], rank=33.3), measured=measured(0.2, 0.1, 0.3))
+        ).read_text()
+    )
+    assert "Dimensions in use (effective_rank)" in page
+    assert "Dimensions in use, centred (centred_rank)" in page
+    assert re.findall(r"\(effective_rank\)</span>.*?\"value\">([\d.]+)", page, re.DOTALL) == ["40.0"]
+    assert re.findall(r"effective_rank <.*?<td>([\d.]+).*?<td>([\d.]+)", page, re.DOTALL) == [("50.000", "40.000")]
+    assert "33.3" in page
+
+
+def test_what_it_took_and_how_to_repeat_it(tmp_path: Path) -> None:
+    cost = {"seconds": 600.0, "cpu_seconds": 1190.0, "examples": 6000, "sittings": 2, "peak_bytes": 3 << 29}
+    page = write_report(run_folder(tmp_path / "my run", rows=health([0, 5]), cost=cost)).read_text()
+    assert "10 min, in 2 sittings" in page
+    assert "<dt>examples a second</dt><dd>10</dd>" in page
+    assert "1.5 GiB" in page
+    folder = f"&#39;{tmp_path}/my run"
+    assert f"nearfar train --config {folder}/config.yaml&#39; --out {folder}-again&#39;" in page
+    memory = write_report(run_folder(tmp_path / "b", source="<ndarray in memory>")).read_text()
+    assert "no command repeats it" in memory
+
+
+def test_a_page_of_anything_is_small(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [{"step": i, **{f"train/term {j}": rng.normal() for j in range(4)}} for i in range(1, 900)]
+    long = {f"setting {i}": "x" * 10_000 for i in range(20)}
+    path = write_report(run_folder(tmp_path / "run", rows=rows, hyperparameters=long))
+    assert path.stat().st_size < LARGEST / 2
+
+
+def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
+    page = write_report(run_folder(tmp_path / "run")).read_text()
+    assert "Stopped before its end, at step 0 of 100" in page
+    (tmp_path / "run" / "cost.json").write_text("{")
+    write_report(tmp_path / "run")
+
+
+def test_small_changes_look_small() -> None:
+    assert honest_range([0.2, 0.9], share=True) == (0, 1)
+    low, high = honest_range([59.7, 55.0])
+    assert high - low > 0.2 * 59.7
+    assert honest_range([0.0, 8.0])[0] == 0
+    low, high = honest_range([-3.0, -3.0])
+    assert low < -3 < high
+    steps = np.arange(10_000)
+    values = np.zeros(10_000)
+    values[4321] = 7
+    kept, seen = thinned(steps, values)
+    assert len(kept) <= 600
+    assert 4321 in kept
+    assert (kept[0], kept[-1], seen.max()) == (0, 9999, 7)
+
+
+def test_runs_of_another_field_are_refused_and_other_data_are_named(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", rows=health([0, 5]), measured=measured(0.2, 0.1, 0.3))
+    text = run_folder(tmp_path / "text", method="simcse")
+    with pytest.raises(RunError, match=r"is a run of text and .* one of vision"):
+        write_report(run, [text])
+    better = {**measured(0.4, 0.3, 0.45), "data": "photos"}
+    other = run_folder(tmp_path / "other", rows=health([0, 9]), measured=better, source="photos")
+    page = without_library(write_report(run, [other]).read_text())
+    assert "saw other data: photos instead of embedded data; measured on photos instead of digits" in page
+    assert '<td class="best">0.700</td>' in page
+    assert "<td>0.900</td>" in page
+    same = run_folder(tmp_path / "same", rows=health([0, 9]), measured=measured(0.4, 0.3, 0.45))
+    page = without_library(write_report(run, [same]).read_text())
+    assert "saw other data" not in page
+    assert '<td class="best">0.900</td>' in page
