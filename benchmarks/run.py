@@ -22,6 +22,7 @@ BENCHMARKS = {
     "embedding": ["embedding.py"],
     "control": ["control.py"],
     "log-mel": ["log_mel.py"],
+    "text": ["text.py"],
 }
 ON_REQUEST = {
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],

@@ -13,6 +13,18 @@ from torch.overrides import TorchFunctionMode
 
 from nearfar.common.share import Share
 
+_now: Share | None = None
+
+
+def positions(count: int) -> Tensor:
+    """Where the ``count`` examples of this process stand in the global batch, (count,) int64: what dropout makes its
+    masks of that draws nothing. From 0 outside of :class:`JointDropout`."""
+    if _now is None:
+        return torch.arange(count)
+    if count % _now.examples:
+        return torch.arange(count) + _now.rank * count
+    return _now.rows(torch.arange(count * _now.ranks), count // _now.examples)
+
 
 class JointDropout(TorchFunctionMode):
     """Within this block torch's dropout functions draw their masks for the global batch and keep this process's rows.
@@ -27,6 +39,17 @@ class JointDropout(TorchFunctionMode):
     def __init__(self, share: Share) -> None:
         super().__init__()
         self.share = share
+
+    def __enter__(self) -> JointDropout:
+        global _now
+        _now = self.share
+        super().__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        global _now
+        _now = None
+        super().__exit__(*problem)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

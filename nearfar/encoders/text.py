@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.common.share import agreed_most
+from nearfar.encoders.packed import Layout, known, layout
+from nearfar.encoders.packed import states as packed_states
 from nearfar.encoders.places import there
 from nearfar.encoders.tokens import PADDING, HashTokenizer, PairTokens, PretrainedTokenizer, Tokens
 from nearfar.spelling import one_of
@@ -69,6 +71,9 @@ class TextEncoder(nn.Module):
 
     def hidden(self, tokens: Tokens) -> Tensor:
         """The states of :meth:`states`, alone."""
+        packed = self._packed(tokens)
+        if packed is not None:
+            return packed[0].padded(packed[1])
         both = self.pooling == "avg_first_last"
         output = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=both)
         states = output.last_hidden_state
@@ -98,7 +103,24 @@ class TextEncoder(nn.Module):
         return self.pooled(states, tokens.attention_mask), output.hidden_states[0]
 
     def forward(self, text: Tokens | Sequence[str]) -> Tensor:
-        return self.pooled(*self.states(text))
+        tokens = text if isinstance(text, Tokens) else self.tokenize(text)
+        packed = self._packed(tokens) if type(self).pooled is TextEncoder.pooled else None
+        if packed is not None:
+            return packed[0].pooled(packed[1], self.pooling)
+        return self.pooled(*self.states(tokens))
+
+    def _packed(self, tokens: Tokens) -> tuple[Layout, Tensor] | None:
+        """The sentences without their padding and their states, where the model is known; see
+        :mod:`nearfar.encoders.packed`."""
+        model: Any = self.model
+        found = layout(tokens.attention_mask, model.config.num_attention_heads) if known(model) else None
+        if found is None:
+            return None
+        of_layers = packed_states(model, tokens.input_ids, found)
+        first = last = next(of_layers)
+        for each in of_layers:
+            last = each
+        return found, (first + last) / 2 if self.pooling == "avg_first_last" else last
 
     def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
         """One vector (N, D) of token states (N, T, D) with their mask (N, T)."""
