@@ -27,6 +27,7 @@ EXTRAS = {
     "onnx": "onnxruntime",
     "remote": "s3fs",
     "timm": "timm",
+    "torchvision": "torchvision",
     "carla": "carla",
 }
 """A module that tells whether an extra is installed; a test holds it against pyproject.toml."""

@@ -59,12 +59,13 @@ def train(argv: list[str]) -> int:
     preset = _preset(argv[1:])
     flags.use(preset)
     settings = flags.parse(argv[1:])
+    arguments, start = workflow.starting.from_folder(settings.arguments, settings.rest["start"])
     chosen = {
         "data": settings.rest["data"],
-        "arguments": settings.arguments,
+        "arguments": arguments,
         "training": settings.training,
         "data_options": settings.data_options,
-        "start": settings.rest["start"],
+        "start": start,
         "loggers": _names(settings.rest["logger"]),
     }
     if preset == "auto":

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.extras import needed
 from nearfar.encoders.places import there
 from nearfar.encoders.resnet import ResNet, SmallConvNet
 from nearfar.encoders.vit import VisionTransformer
@@ -125,10 +126,11 @@ def image_encoder(encoder: str | nn.Module) -> ImageEncoder:
     for group norm (some of them, see ``IMAGE_ENCODERS``); ``vit-ti16``, ``vit-s16``, ``vit-b16``, ``vit-l16`` (patches
     of 16 pixels) and ``vit-mini`` (of 4, four narrow layers); ``hf:<model>`` for
     a pretrained transformers backbone and ``hf-config:<model>`` for its architecture with random weights;
-    ``timm:<model>`` for a timm model with random weights, ``timm-pretrained:<model>`` with its weights.
+    ``timm:<model>`` for a timm model with random weights, ``timm-pretrained:<model>`` with its weights;
+    ``torchvision:<model>`` and ``torchvision-pretrained:<model>`` likewise, without their classifiers.
 
     Raises:
-        ValueError: unknown name. ImportError: timm asked for and not installed.
+        ValueError: unknown name. ImportError: timm or torchvision asked for and not installed.
     """
     if isinstance(encoder, ImageEncoder):
         return encoder
@@ -137,12 +139,15 @@ def image_encoder(encoder: str | nn.Module) -> ImageEncoder:
     kind, _, name = encoder.partition(":")
     if kind in ("hf", "hf-config"):
         return _from_transformers(name, pretrained=kind == "hf")
+    if kind in ("torchvision", "torchvision-pretrained"):
+        return _from_torchvision(name, pretrained=kind == "torchvision-pretrained")
     if kind in ("timm", "timm-pretrained"):
         return _from_timm(name, pretrained=kind == "timm-pretrained")
     if encoder not in IMAGE_ENCODERS:
         raise ValueError(
             f"unknown encoder {encoder!r}{one_of(encoder, IMAGE_ENCODERS, are='accepted are')}, hf:<model>, "
-            "hf-config:<model>, timm:<model>, timm-pretrained:<model>, or a module"
+            "hf-config:<model>, timm:<model>, timm-pretrained:<model>, torchvision:<model>, "
+            "torchvision-pretrained:<model>, or a module"
         )
     return ImageEncoder(IMAGE_ENCODERS[encoder]())
 
@@ -161,8 +166,29 @@ def _from_transformers(name: str, *, pretrained: bool) -> ImageEncoder:
 
 
 def _from_timm(name: str, *, pretrained: bool) -> ImageEncoder:
+    timm = needed("timm", "timm", "an encoder of timm")
     try:
-        import timm
-    except ImportError as error:
-        raise ImportError("timm encoders need the extra: pip install 'nearfar[timm]'") from error
-    return ImageEncoder(timm.create_model(name, pretrained=pretrained, num_classes=0))
+        model = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    except RuntimeError as error:  # what timm says of unknown names, and of weights that it does not have
+        raise ValueError(f"timm has no model {name!r}: {error}") from error
+    config = getattr(model, "pretrained_cfg", None) or {}
+    pixels = {part: config[part] for part in ("mean", "std") if config.get(part)}
+    return ImageEncoder(model, **pixels)
+
+
+def _from_torchvision(name: str, *, pretrained: bool) -> ImageEncoder:
+    try:
+        models = needed("torchvision.models", "torchvision", "an encoder of torchvision")
+    except RuntimeError as error:  # its operators are compiled for one torch
+        raise ImportError(f"the torchvision that is installed is not made for torch {torch.__version__}") from error
+    try:
+        model = models.get_model(name, weights="DEFAULT" if pretrained else None)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"torchvision has no model {name!r}: {error}") from error
+    linear = [(place, part) for place, part in model.named_modules() if isinstance(part, nn.Linear)]
+    if not linear:
+        raise ValueError(f"torchvision's {name} ends in no linear classifier that could be taken off")
+    place, classifier = linear[-1]
+    model.set_submodule(place, nn.Identity())
+    model.published = f"torchvision:{name}:{place}"
+    return ImageEncoder(model, classifier.in_features)

@@ -1,13 +1,14 @@
 """Our ResNets and vision transformers under the names that torchvision and timm give their weights.
 
 The networks are the same; names are all that differ, and that theirs add positions to the tokens by a table, which a
-transformer of ours computes. So weights go there, and those of a ResNet come from there.
+transformer of ours computes. So weights go there, and come back where the positions are the computed ones.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -81,14 +82,34 @@ def published(backbone: nn.Module, style: Style, size: tuple[int, int] | None = 
 
 
 def from_published(backbone: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under torchvision's or timm's names as those of our ResNet; a classifier among them is left out.
+    """Weights under torchvision's or timm's names as those of our ResNet or vision transformer.
 
-    Weights of ours, and of other networks, come back as they are.
+    A classifier among them is left out, and so are positions where they are the ones that ours computes. Weights of
+    ours, and of other networks, come back as they are.
     """
-    if not isinstance(backbone, ResNet) or "conv1.weight" not in weights:
+    if not isinstance(backbone, ResNet | VisionTransformer):
         return weights
-    ours = {published_name(backbone, name, "torchvision"): name for name in backbone.state_dict()}
-    return {ours.get(name, name): value for name, value in weights.items() if not name.startswith("fc.")}
+    for style in get_args(Style):
+        ours = {published_name(backbone, name, style): name for name in backbone.state_dict()}
+        if ours.keys() <= weights.keys():
+            computed = isinstance(backbone, VisionTransformer) and _computed(backbone, weights, style)
+            spare = _POSITIONS[style] if computed else ""
+            return {
+                ours.get(name, name): value
+                for name, value in weights.items()
+                if not re.match(r"(fc|head|heads)\.", name) and name != spare
+            }
+    return weights
+
+
+def _computed(backbone: VisionTransformer, weights: dict[str, Tensor], style: Style) -> bool:
+    """Whether a table of positions is that of pictures of some size."""
+    table = weights.get(_POSITIONS[style])
+    side = math.isqrt(table.shape[1] - 1) if table is not None and table.ndim == 3 and table.shape[1] > 1 else 0
+    if table is None or table.shape != (1, 1 + side * side, backbone.out_features):
+        return False
+    grid = sine_positions(side, side, backbone.out_features)
+    return not table[0, 0].any() and torch.allclose(table[0, 1:].float(), grid, atol=1e-5)
 
 
 def _of_resnet(name: str) -> str | None:

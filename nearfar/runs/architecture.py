@@ -1,8 +1,8 @@
-"""What a run needs of the pretrained model that it began with: its architecture and its words, not its weights."""
+"""What a run needs of the pretrained models that it began with: their architectures and words, not their weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from nearfar.runs.run import Run, RunError
 __all__ = ["keep_architecture", "own_architecture", "placed_model"]
 
 PRETRAINED = "hf:"
+UNTRAINED = {"timm-pretrained:": "timm:", "torchvision-pretrained:": "torchvision:"}
+"""Names of architectures with weights from elsewhere, and what names the architecture alone."""
 
 
 def placed_model(encoder: Any) -> Any:
@@ -23,33 +25,61 @@ def placed_model(encoder: Any) -> Any:
 
 
 def keep_architecture(method: Any, run: Run) -> None:
-    """Keep the configuration, and the tokenizer, of a transformers model that the encoder is, in ``architecture/``.
+    """Keep the configurations, and the tokenizers, of transformers models that encoders are, in ``architecture/``.
 
     A finished run then needs neither the model's folder nor the hub: the weights are its own.
     """
-    encoder = getattr(method, "encoder", None)
-    named = getattr(method, "config", {}).get("encoder")
-    if not isinstance(encoder, nn.Module) or not (isinstance(named, str) and named.startswith(PRETRAINED)):
-        return
-    from transformers import PreTrainedModel
-
-    model = next((m for m in encoder.modules() if isinstance(m, PreTrainedModel)), None)
-    if model is None:
-        return
-    folder = run.path / "architecture"
-    if folder.is_symlink() or (folder.is_dir() and any(p.is_symlink() for p in folder.iterdir())):
-        raise RunError(f"{folder} holds or is a link, and nothing is written outside of a run's folder; remove it")
-    model.config.save_pretrained(folder)
-    words: Any = next((m.tokenizer for m in encoder.modules() if hasattr(m, "tokenizer")), None)
-    words = getattr(words, "tokenizer", words)
-    if hasattr(words, "save_pretrained"):
-        words.save_pretrained(folder)
+    for name, source in _pretrained(getattr(method, "config", {})):
+        model, words = _found(method, name, source)
+        if model is None:
+            continue
+        folder = _place(run, name)
+        for place in (run.path / "architecture", folder):
+            if place.is_symlink() or (place.is_dir() and any(p.is_symlink() for p in place.iterdir())):
+                raise RunError(
+                    f"{place} holds or is a link, and nothing is written outside of a run's folder; remove it"
+                )
+        model.config.save_pretrained(folder)
+        if words is not None:
+            words.save_pretrained(folder)
 
 
 def own_architecture(run: Run, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The constructor's arguments with the run's own copy of the architecture, where it has one, for the model's."""
-    named = hyperparameters.get("encoder")
-    folder = run.path / "architecture"
-    if isinstance(named, str) and named.startswith(PRETRAINED) and (folder / "config.json").is_file():
-        return {**hyperparameters, "encoder": f"hf-config:{folder}"}
-    return dict(hyperparameters)
+    """The constructor's arguments with the run's own copies of architectures, where it has them, for the models'."""
+    found = dict(hyperparameters)
+    for name, _ in _pretrained(hyperparameters):
+        folder = _place(run, name)
+        if (folder / "config.json").is_file():
+            found[name] = f"hf-config:{folder}"
+    for name, value in hyperparameters.items():
+        for given, alone in UNTRAINED.items():
+            if isinstance(value, str) and value.startswith(given):
+                found[name] = alone + value.removeprefix(given)
+    return found
+
+
+def _pretrained(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Arguments that name an encoder of transformers with its weights, and where that is."""
+    for name, value in arguments.items():
+        if name.endswith("encoder") and isinstance(value, str) and value.startswith(PRETRAINED):
+            yield name, value.removeprefix(PRETRAINED)
+
+
+def _place(run: Run, name: str) -> Path:
+    return run.path / "architecture" / ("" if name == "encoder" else name)
+
+
+def _found(method: Any, name: str, source: str) -> tuple[Any, Any]:
+    """The model that was read from ``source``, and its tokenizer; what there is of each."""
+    from transformers import PreTrainedModel
+
+    where = getattr(method, name, None) if name == "encoder" else method
+    if not isinstance(where, nn.Module):
+        return None, None
+    models = [module for module in where.modules() if isinstance(module, PreTrainedModel)]
+    words: list[Any] = [module.tokenizer for module in where.modules() if hasattr(module, "tokenizer")]
+    words = [each for each in (getattr(w, "tokenizer", w) for w in words) if hasattr(each, "save_pretrained")]
+    if name != "encoder":  # several encoders: each by where it came from
+        models = [model for model in models if model.name_or_path == source]
+        words = [each for each in words if getattr(each, "name_or_path", None) == source]
+    return next(iter(models), None), next(iter(words), None)

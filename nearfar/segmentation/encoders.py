@@ -57,15 +57,18 @@ class SegFormerPyramid(nn.Module):
 
     Args:
         name: ``b0`` ... ``b5`` for random weights, or the name of a pretrained model.
+        pretrained: take the model's weights too.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, pretrained: bool = True) -> None:
         super().__init__()
         from transformers import SegformerConfig, SegformerModel
 
         if name in SEGFORMER_SIZES:
             widths, depths = SEGFORMER_SIZES[name]
             self.model = SegformerModel(SegformerConfig(hidden_sizes=list(widths), depths=list(depths)))
+        elif not pretrained:
+            self.model = SegformerModel(SegformerConfig.from_pretrained(name))
         else:
             self.model = SegformerModel.from_pretrained(name, trust_remote_code=False)
         self.widths: tuple[int, ...] = tuple(self.model.config.hidden_sizes)
@@ -118,6 +121,8 @@ def pyramid_encoder(encoder: str | nn.Module) -> PyramidEncoder:
         return PyramidEncoder(encoder)
     if encoder == "small-pyramid":
         return PyramidEncoder(SmallPyramid())
+    if encoder.startswith("hf-config:"):
+        return PyramidEncoder(SegFormerPyramid(encoder[10:], pretrained=False))
     if encoder.startswith("hf:"):
         return PyramidEncoder(SegFormerPyramid(encoder[3:]))
     size = encoder.removeprefix("segformer-")

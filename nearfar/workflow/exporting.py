@@ -58,7 +58,7 @@ def export_run(
         own[to](method, folder)
     else:
         with method.frozen():
-            FORMATS[to](_door(entry, method, run, data, size), folder, _about(entry))
+            FORMATS[to](_door(entry, method, run, data, size), folder, _about(entry, method))
     return folder, to
 
 
@@ -74,7 +74,9 @@ def _door(entry: Entry, method: Method, run: Run, data: Any, size: int | None) -
     return method.door(batch)
 
 
-def _about(entry: Entry) -> dict[str, Any]:
+def _about(entry: Entry, method: Method) -> dict[str, Any]:
     from nearfar import __version__
 
-    return {"made_by": f"nearfar {__version__}", "system": entry.slug, "paper": entry.paper}
+    named = getattr(method, "config", {}).get("encoder")
+    encoder = {"encoder": named} if isinstance(named, str) else {}
+    return {"made_by": f"nearfar {__version__}", "system": entry.slug, "paper": entry.paper, **encoder}

@@ -29,7 +29,7 @@ from nearfar.training import Data, Method, Run, RunError, Training
 from nearfar.training.fit import first_process, fit, settled
 from nearfar.training.loggers import logger_named
 from nearfar.training.reconfigured import Reconfigured
-from nearfar.workflow.starting import begin_with
+from nearfar.workflow.starting import begin_with, from_folder
 from nearfar.workflow.systems import build_method, load_data, trainable
 
 
@@ -64,13 +64,14 @@ def train(
         say: is given a few lines of what was found in the data, before training; a run's ``data.txt`` has them too.
     """
     system = trainable(slug)
+    arguments, start = from_folder(arguments or {}, start)
     training = training or Training()
     seen_by = [logger_named(name, Path(out or ".")) for name in loggers]
     options = dict(data_options or {})
     data = system.data if data is None else data
     collection = load_data(system.field, data, **options) if collection is None else collection
     check_learnable(collection)
-    method = build_method(system, arguments or {}, collection, training.seed)
+    method = build_method(system, arguments, collection, training.seed)
     if say is not None and first_process():
         for line in describe(collection):
             say(line)
@@ -200,8 +201,8 @@ def run_parts(
     torch.manual_seed(training.seed)
     arguments = config.get("hyperparameters", {})
     method = construct(system.load(), own_architecture(run, arguments) if own else arguments)
-    if own and "encoder" in arguments:
-        method.config["encoder"] = arguments["encoder"]
+    if own:
+        method.config.update(arguments)
     return system, method, training, config.get("data", {})
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from nearfar.common.files import read_whole
+from nearfar.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from nearfar.encoders.names import from_published
-from nearfar.runs.run import Run, RunError
+from nearfar.runs.architecture import own_architecture
+from nearfar.runs.run import MOST_JSON, Run, RunError
 from nearfar.training import Method
 
 
@@ -43,6 +49,51 @@ def begin_with(method: Method, start: Path | str) -> None:
     return _load(_encoder(method), start)
 
 
+def from_folder(arguments: Mapping[str, Any], start: Path | str | None) -> tuple[dict[str, Any], Path | str | None]:
+    """``--encoder FOLDER``: the arguments with the name of the encoder that a folder holds, and where its weights are.
+
+    A folder is a finished run, an export of one, or a model of transformers.
+
+    Raises:
+        ValueError: it holds no encoder; or there is something else to begin with too. RunError: a run is not finished.
+    """
+    named = arguments.get("encoder")
+    if not isinstance(named, str) or named in (*IMAGE_ENCODERS, *TEXT_ENCODERS) or not Path(named).is_dir():
+        return dict(arguments), start
+    folder = Path(named)
+    if (folder / "config.yaml").is_file():
+        run = Run.open(folder)
+        if not run.encoder_path.is_file():
+            raise RunError(f"{folder} keeps no encoder, or is not finished (`nearfar resume {folder}`)")
+        own = own_architecture(run, run.config.get("hyperparameters", {})).get("encoder")
+        found, weights = own, run.encoder_path
+    else:
+        found, weights = _exported(folder), folder / "model.safetensors"
+    if not isinstance(found, str):
+        raise ValueError(f"{folder} is no run, no export and no model of transformers, so it holds no encoder")
+    if found.startswith("hf:"):
+        return {**arguments, "encoder": found}, start
+    if start is not None:
+        raise ValueError(f"--from {start} and --encoder {folder} both have weights; give --encoder the name {found}")
+    return {**arguments, "encoder": found}, weights
+
+
+def _exported(folder: Path) -> str | None:
+    """The name of the encoder that an export of ours holds, or of the model of transformers."""
+    for name in ("preprocessing.json", "config.json"):
+        if not (folder / name).is_file():
+            continue
+        try:
+            said = json.loads(read_whole(folder / name, MOST_JSON))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{folder / name} is damaged and cannot be read as JSON ({error})") from error
+        if name == "config.json" and isinstance(said, dict) and "model_type" in said:
+            return f"hf:{folder}"
+        if name == "preprocessing.json" and isinstance(said, dict) and said.get("format") in ("torchvision", "timm"):
+            return str(said["encoder"]) if said.get("encoder") else None
+    return None
+
+
 def _slug(method: Method) -> str | None:
     from nearfar.catalogue import slug_of
 
@@ -63,7 +114,7 @@ def _load(module: nn.Module, path: Path) -> None:
     except SafetensorError as error:
         raise RunError(f"{path} holds no weights: {error}") from error
     backbone = getattr(module, "backbone", None)
-    if isinstance(backbone, nn.Module) and "conv1.weight" in found:  # as torchvision and timm call them
+    if isinstance(backbone, nn.Module) and not any(name.startswith("backbone.") for name in found):
         found = {f"backbone.{name}": value for name, value in from_published(backbone, found).items()}
     mine: dict[str, Tensor] = module.state_dict()
     other = [n for n in found if n not in mine or mine[n].shape != found[n].shape]
