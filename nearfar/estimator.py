@@ -127,7 +127,7 @@ class Representation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             self.method,
             data=X,
             arguments=arguments,
-            training=Training(**settings),
+            training=workflow.cut(Training(**settings), system.tiny),
             data_options=self.data_options,
             progress=self.progress,
         )

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from nearfar.common.rehearsal import VARIABLE, rehearsing
 from nearfar.spelling import meant
 from nearfar.system import Command, UsageError
 
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nearfar {__version__}")
         return 0
     name, rest = words[0], words[1:]
+    if name in ("train", "compare", "demo") and rehearsing():
+        print(f"nearfar: a rehearsal, by {VARIABLE}; what is trained now teaches nothing", file=sys.stderr)
     if "GOMP_SPINCOUNT" not in os.environ:
         # Threads that spin while they wait take the cores from whatever else runs: on a machine that is busy by half
         # a run takes three times as long. OpenMP reads this once, when torch is loaded.
@@ -154,7 +157,8 @@ def _help() -> str:
             *lines,
             "",
             "nearfar <command> --help shows a command's arguments; nearfar train <method> --help a method's settings.",
-            "Set NEARFAR_TRACEBACK=1 to see where an error came from.",
+            "Set NEARFAR_TRACEBACK=1 to see where an error came from, NEARFAR_REHEARSAL=1 to try commands out: every",
+            "training is then cut to the smallest there is.",
         ]
     )
 

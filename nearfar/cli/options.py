@@ -16,6 +16,7 @@ from torch import nn
 
 from nearfar import catalogue
 from nearfar.common.parsers import spelt
+from nearfar.common.rehearsal import cut, rehearsing
 from nearfar.runs.configure import alternatives, hints, parameters, revive
 from nearfar.system import Entry, UsageError
 from nearfar.training import Training
@@ -68,8 +69,11 @@ class Flags:
 
         ``paper``: the paper's own, its length and batch too. ``laptop``: those for the embedded data on a processor.
         ``tiny``: the smallest training there is, which shows that everything works and teaches nothing. ``auto``: the
-        paper's on a GPU, else the laptop's, with pictures of a side that a processor bears.
+        paper's on a GPU, else the laptop's, with pictures of a side that a processor bears. In a rehearsal all are
+        ``tiny``.
         """
+        if rehearsing():
+            preset = "tiny"
         if preset == "auto":
             import torch
 
@@ -103,7 +107,12 @@ class Flags:
             found["steps"] = None
         training = {f.name: found.pop(f.name) for f in dataclasses.fields(Training) if f.name in found}
         options = {n: found.pop(n) for n in self.options if n in found}
-        return Settings(arguments, Training(**training), {k: v for k, v in options.items() if v is not None}, found)
+        return Settings(
+            arguments,
+            cut(Training(**training), self.system.tiny),
+            {k: v for k, v in options.items() if v is not None},
+            found,
+        )
 
     def _switched(self, words: list[str]) -> list[str]:
         """``--strict`` alone is short for ``--strict true``."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from nearfar.catalogue import METHODS, find
 from nearfar.common.parsers import Parser
+from nearfar.common.rehearsal import cut, rehearsing
 from nearfar.system import Entry, UsageError
 
 USAGE = """usage: nearfar train <method> [--data PATH] [--out DIR] [--seed N] [--steps N] [settings]
@@ -68,9 +69,9 @@ def train(argv: list[str]) -> int:
         "start": start,
         "loggers": _names(settings.rest["logger"]),
     }
-    if preset == "auto":
+    if preset == "auto" and not rehearsing():
         chosen = _decided(system, settings.rest["budget"], flags.given(argv[1:]), chosen)
-    elif settings.rest["budget"]:
+    elif settings.rest["budget"] and preset != "auto":
         raise UsageError("--budget is for --preset auto; the other presets say how long they train")
     return _run(system.slug, out=settings.rest["out"], as_json=settings.rest["json"], **chosen)
 
@@ -150,7 +151,7 @@ def _repeat(argv: list[str]) -> int:
         data=options.data or source,
         data_options=data,
         arguments=config.get("hyperparameters") or {},
-        training=construct(Training, config.get("training") or {}),
+        training=cut(construct(Training, config.get("training") or {}), find(config["method"]).tiny),
         loggers=_names(options.logger),
     )
 

@@ -1,5 +1,6 @@
 """What the commands do, as functions: the one place where catalogue, field, training and run folder meet."""
 
+from nearfar.common.rehearsal import cut
 from nearfar.training.fit import first_process, fit
 from nearfar.workflow.comparing import Arm, Comparison, compare
 from nearfar.workflow.generating import generate_to
@@ -12,6 +13,7 @@ __all__ = [
     "Comparison",
     "build_method",
     "compare",
+    "cut",
     "embed_with_run",
     "evaluate_procedure",
     "evaluate_run",

@@ -10,6 +10,7 @@ import torch
 
 from nearfar import catalogue
 from nearfar.catalogue import find
+from nearfar.common.rehearsal import rehearsing
 from nearfar.runs.configure import construct, fill_facts, parameters
 from nearfar.system import Entry, Scores
 from nearfar.training import Training
@@ -59,11 +60,13 @@ def _kind(batch: type) -> str:
 
 def preset_settings(entry: Entry, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A preset as (constructor arguments, training settings): the paper's defaults and length, or the laptop's, or
-    (``auto``) the paper's on a GPU and the laptop's elsewhere.
+    (``auto``) the paper's on a GPU and the laptop's elsewhere. In a rehearsal, the smallest.
 
     Raises:
         ValueError: another preset.
     """
+    if rehearsing():
+        preset = "tiny"
     if preset == "auto":
         preset = "paper" if torch.cuda.is_available() else "laptop"
     if preset == "paper":
