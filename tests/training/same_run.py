@@ -15,13 +15,16 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from nearfar import workflow
 from nearfar.catalogue import find
-from nearfar.training import Optimization, Training
+from nearfar.training import Method, Optimization, Training
 from tests.ranks import free_port
 
 SGD = Optimization("sgd", lr=0.01, momentum=0.9, weight_decay=1e-4, schedule="constant")
+EXACT, ROUNDED = ", in float64", ", rounded"
 ADAM = Optimization("adam", lr=1e-3, schedule="constant")
 
 
@@ -61,13 +64,42 @@ class _First(L.Callback):
             self.value = float(trainer.callback_metrics["train/loss"])
 
 
+def _doubled(method: Method) -> None:
+    """Train in float64: views are made as ever, because their pixels are the same on every process, and widened."""
+    views = method.views
+
+    def wide(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.double() if value.is_floating_point() else value
+        return tree_map_only(Tensor, wide, value)
+
+    method.double()
+    method.views = lambda batch: wide(views(batch))  # type: ignore[method-assign]
+
+
+def _rounded(method: Method) -> None:
+    """Change every weight by at most one unit in its last place, as another order of summing would."""
+    generator = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for p in method.parameters():
+            p.mul_(1 + torch.finfo(p.dtype).eps / 2 * (torch.randint(0, 3, p.shape, generator=generator) - 1))
+
+
 def train(name: str, steps: int, batch: int) -> dict[str, Any]:
-    """What a run begins with, ends with, and the loss of its first step."""
-    slug, arguments, options = CASES[name]
+    """What a run begins with, ends with, and the loss of its first step.
+
+    ``name`` is that of a case; it may end with ``EXACT``, for a run in float64, or with ``ROUNDED``, for one whose
+    first weights differ by a rounding.
+    """
+    slug, arguments, options = CASES[name.removesuffix(EXACT).removesuffix(ROUNDED)]
     entry = find(slug)
     laptop, _ = workflow.laptop_settings(entry)
     data = workflow.load_data(entry.field, entry.data, **options)
     method = workflow.build_method(entry, {**laptop, **arguments}, data, 0)
+    if name.endswith(EXACT):
+        _doubled(method)
+    if name.endswith(ROUNDED):
+        _rounded(method)
     before = {key: value.clone() for key, value in method.named_parameters()}
     first = _First()
     settings = Training(steps=steps, batch_size=batch, monitor_every=-1, precision="32", seed=3)
