@@ -17,6 +17,8 @@ from nearfar.system import Entry
 EXTRAS = {
     "graph": "torch_geometric",
     "molecules": "rdkit",
+    "medical": "pydicom",
+    "heic": "pillow_heif",
     "search": "faiss",
     "audio": "soundfile",
     "video": "av",

@@ -25,7 +25,8 @@ from nearfar.training import StepSampler, Training
 from nearfar.vision import data as images
 from nearfar.vision.data import ImageArray
 from nearfar.vision.data.arrays import as_images
-from nearfar.vision.data.decode import decode, to_bytes
+from nearfar.vision.data.decode import decode
+from nearfar.vision.data.deep import to_bytes
 from tests.dirty import corpus
 
 PICTURE = corpus.encoded(corpus.clean(), "PNG")
@@ -122,9 +123,9 @@ def test_what_tools_leave_behind_is_no_class_and_links_are_followed_once(tmp_pat
 
 
 def test_files_of_other_formats_are_counted_and_jpeg_is_read_by_all_its_names(tmp_path: Path) -> None:
-    for k, suffix in enumerate((".jfif", ".JPE", ".jpg", ".HEIC", ".heic", ".dcm", ".mp4", ".txt", ".csv", "")):
+    for k, suffix in enumerate((".jfif", ".JPE", ".jpg", ".CR2", ".cr2", ".svg", ".mp4", ".txt", ".csv", "")):
         (tmp_path / f"{k}{suffix}").write_bytes(corpus.encoded(corpus.clean(), "JPEG"))
-    with pytest.warns(UserWarning, match=r"were passed over: 2 \.heic, 1 \.dcm, 1 \.mp4; read are \.jpg"):
+    with pytest.warns(UserWarning, match=r"were passed over: 2 \.cr2, 1 \.svg, 1 \.mp4; read are \.jpg"):
         assert len(images.load(tmp_path, size=8)) == 3
 
 

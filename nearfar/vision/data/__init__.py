@@ -17,6 +17,7 @@ from nearfar.sources.tables import TABLES, labels_of, read_table, suffix_of
 from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
 from nearfar.vision.data.binary import idx, is_idx, is_stl10, npy, stl10
+from nearfar.vision.data.deep import Shown
 from nearfar.vision.data.folder import ImageFolder, has_picture, passed_over
 from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
@@ -66,16 +67,18 @@ def load(
     root: str | None = None,
     verify: bool = False,
     mix: int = 0,
+    window: tuple[float, float] | None = None,
+    bands: tuple[int, ...] | None = None,
 ) -> Data:
     """Images from wherever they are.
 
     Args:
-        data: a folder of pictures (with class folders or without; with ``train`` and ``test`` or ``val`` folders
-            or without), tar or zip archives of pictures (one, a folder of them, or a name with ``{00000..00099}``;
-            see :class:`ShardedPictures`), a CIFAR, MNIST (idx) or STL-10 folder in its published format, an ``.npz``,
-            ``.npy`` or ``.parquet`` file, a ``.csv``, ``.tsv``, ``.json`` or ``.jsonl`` table of picture files and
-            labels, a folder of parquet files, anything in memory that
-            :func:`nearfar.vision.data.memory.from_memory` takes, a URL of archives or of a file (``s3://``,
+        data: a folder of pictures (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIC, DICOM; with class folders or
+            without; with ``train`` and ``test`` or ``val`` folders or without), tar or zip archives of pictures (one, a
+            folder of them, or a name with ``{00000..00099}``; see :class:`ShardedPictures`), a CIFAR, MNIST (idx) or
+            STL-10 folder in its published format, an ``.npz``, ``.npy`` or ``.parquet`` file, a ``.csv``, ``.tsv``,
+            ``.json`` or ``.jsonl`` table of picture files and labels, a folder of parquet files, anything in memory
+            that :func:`nearfar.vision.data.memory.from_memory` takes, a URL of archives or of a file (``s3://``,
             ``gs://``, ``hf://``, ``https://``, fetched into the cache of ``NEARFAR_CACHE_LIMIT`` bytes), or an embedded
             name; ``styled-digits`` when nothing is given.
         size: side in pixels to which pictures are brought; embedded digits default to 16, shapes and clips to 32 and
@@ -91,11 +94,19 @@ def load(
             looked at.
         mix: archives whose pictures are mixed at a time in an epoch's order, so that few are read at once; 0 for all,
             and for 16 of those at URLs.
+        window: the values that become black and white, such as ``[-160, 240]``, in pictures of more than 8 bits, below
+            0 or with fractions (DICOM, TIFF, PNG, arrays). Not given: a DICOM file's own window, or else each file's
+            values divided by 4,095, 65,535 or 1, whichever is the least that holds them, and where some are below 0 the
+            file's own range.
+        bands: which bands of TIFF files are red, green and blue, or the one that is grey, counted from 1, such as
+            ``[4, 3, 2]``. Not given: those of files with one, three, or one of these and transparency; other files are
+            left out.
     """
+    shown = Shown(None if window is None else (window[0], window[1]), None if bands is None else tuple(bands))
     if isinstance(data, Data):
         return data
     if data is not None and not isinstance(data, str | Path):
-        return from_memory(data, size)
+        return from_memory(data, size, shown)
     if data is None or str(data) in EMBEDDED:
         name = str(data or "styled-digits")
         if name in SHAPE_SETS:
@@ -106,11 +117,11 @@ def load(
         return _digits(name, size or (32 if name == "large-digits" else 16))
     if is_url(str(data)):
         if Path(data).suffix.lower() not in ONE_FILE:
-            options = {"strict": strict, "max_bad": max_bad, "verify": verify, "image": image_column}
+            options = {"strict": strict, "max_bad": max_bad, "verify": verify, "image": image_column, "shown": shown}
             return sharded_at(str(data), size or 96, mix, **options)
         data = fetched(str(data))
     path = Path(data)
-    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad, "shown": shown}
     reading = {**checks, "verify": verify, "image": image_column, "mix": mix}
     if "{" in str(data) and not path.exists():
         return sharded(_named(str(data)), path.parent, size or 96, **reading)
@@ -132,7 +143,9 @@ def load(
     if path.suffix == ".npz":
         return npz(path)
     if path.suffix == ".npy":
-        return ImageArray(npy(path), name=path.stem)
+        found = from_memory(npy(path), None, shown)
+        found.name = path.stem
+        return found
     if is_idx(path):
         return idx(path)
     if suffix_of(path) in TABLES and path.suffix not in (".parquet", ".pq"):
@@ -160,7 +173,9 @@ def _named(text: str) -> list[Path]:
     return paths
 
 
-def _table(path: Path, size: int, image: str | None, label: str | None, root: str | None, **checks: Any) -> ImageArray:
+def _table(
+    path: Path, size: int, image: str | None, label: str | None, root: str | None, *, shown: Shown, **checks: Any
+) -> ImageArray:
     """Pictures that a table names, with labels where it has them."""
     table = read_table(path)
     files = table.first(*([table.named(image, str(path))] if image else FILES))
@@ -170,7 +185,8 @@ def _table(path: Path, size: int, image: str | None, label: str | None, root: st
             f"{path} has no column of picture files: its columns are {', '.join(table.columns)}; expected one of "
             f"{', '.join(FILES)}, or --image-column"
         )
-    pictures, reasons = from_files((path.parent, *([Path(root)] if root else [])), files, size)
+    roots = (path.parent, *([Path(root)] if root else []))
+    pictures, reasons = from_files(roots, files, size, shown)
     kept = table.without(lambda row: reasons[row])
     skipped = Skipped(len(kept.places) + len(kept.bad), kind="rows", **checks)
     if not pictures:

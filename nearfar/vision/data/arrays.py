@@ -46,6 +46,7 @@ class ImageArray(Data):
         splits: Mapping[str, Data] | None = None,
     ) -> None:
         self.images = as_images(images)
+        self._given = np.asarray(images).dtype
         self.name = name
         for what, values in (("labels", labels), ("ids", ids)):
             if values is not None and len(values) != len(self.images):
@@ -72,6 +73,15 @@ class ImageArray(Data):
 
     def splits(self) -> Mapping[str, Data]:
         return self._splits
+
+    @property
+    def notes(self) -> list[str]:
+        """How large the pictures are and which values they hold."""
+        if not self.images.size:
+            return []
+        height, width = self.images.shape[1:3]
+        scaled = "" if self._given == np.uint8 else f", which {self._given} became"
+        return [f"{width} x {height} pixels, values {self.images.min()} to {self.images.max()} of 8 bits{scaled}"]
 
     def contents(self) -> Mapping[str, str]:
         found = {"images": digest_of(self.images)}
@@ -130,12 +140,16 @@ def as_images(images: np.ndarray) -> np.ndarray:
     if np.issubdtype(images.dtype, np.floating):
         if images.size and (not np.isfinite(images).all() or images.min() < 0 or images.max() > 1):
             raise ValueError(
-                "float images must lie in [0, 1]; divide by their largest value, or give uint8 images in [0, 255]"
+                "float images must lie in [0, 1]; divide by their largest value, give uint8 images in [0, 255], or say "
+                "by a window [low, high] which values are black and white"
             )
         images = np.round(images * 255).astype(np.uint8)
     elif images.dtype != np.uint8:
         if images.size and (images.min() < 0 or images.max() > 255):
-            raise ValueError(f"integer images must lie in [0, 255], got {images.min()} to {images.max()}")
+            raise ValueError(
+                f"integer images must lie in [0, 255], got {images.min()} to {images.max()}; a window [low, high] says "
+                "which values are black and white"
+            )
         images = images.astype(np.uint8)
     if images.shape[-1] == 4 and images.size and (images[..., 3] != images[0, 0, 0, 3]).any():
         warnings.warn(

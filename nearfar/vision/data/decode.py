@@ -7,6 +7,7 @@ start programs (PostScript) or fetch parts from elsewhere.
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
 import re
@@ -21,9 +22,17 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
+from nearfar.common.extras import needed
+from nearfar.vision.data.deep import AS_THEY_ARE, Shown
+from nearfar.vision.data.scans import dicom, is_dicom, is_tiff, tiff, tiff_facts
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 # PIL's own limit, 268 MB as RGB: a file of a few kilobytes can claim any size.
 MAX_PIXELS = 89_478_485
+MAX_UNPACKED = 8 * MAX_PIXELS
+HEAD = 132  # bytes that tell a format
+GZIP = b"\x1f\x8b"
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 ORIENTATION = 0x0112  # the EXIF tag
 JPEG_END, PNG_END, GIF_END = b"\xff\xd9", b"IEND\xaeB`\x82", b";"
 # What PIL writes into its messages and people need not read: memory addresses and names of memory files.
@@ -36,21 +45,29 @@ class PictureError(ValueError):
     """A file that cannot be read as a picture; the message is the reason, without the file's name."""
 
 
-def decode(source: Path | str | bytes, least: int | None = None, most: int | None = None) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB: upright (EXIF), transparency over white, deeper ones by :func:`to_bytes`,
-    first frame, first page.
+def decode(
+    source: Path | str | bytes, least: int | None = None, most: int | None = None, shown: Shown = AS_THEY_ARE
+) -> np.ndarray:
+    """A picture as (H, W, 3) uint8 RGB: upright (EXIF), transparency over white, deeper ones by ``shown``, first frame,
+    first page.
 
     Args:
-        source: a file's path, or its content.
+        source: a file's path, or its content; packed by gzip or not.
         least: the picture may be halved for as long as its shorter side stays at least this; JPEG files are then
             decoded at that size, in less time. ``None`` for the full size.
         most: the picture is halved until its longer side is at most this, for as long as the shorter one stays at
             half of ``least``.
+        shown: the window and the bands of pictures that are not three colours of 8 bits.
 
     Raises:
         PictureError: no picture, a damaged one, or one of more than :data:`MAX_PIXELS` pixels.
     """
-    content = source if isinstance(source, bytes) else _content(source)
+    with _reasons():
+        content = unpacked(source if isinstance(source, bytes) else _content(source))
+        scanned = _of_scanners(content, shown)
+        if scanned is not None:
+            factor = reduction(scanned.shape[0], scanned.shape[1], least, most)
+            return scanned if factor == 1 else np.asarray(Image.fromarray(scanned).reduce(factor))
     with _reasons(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _check_size(image)
         factor = reduction(image.height, image.width, least, most)
@@ -58,10 +75,10 @@ def decode(source: Path | str | bytes, least: int | None = None, most: int | Non
         pixels = _jpeg(content, image, at_once) if image.format in ("JPEG", "MPO") else None
         if pixels is None:
             at_once = 1
-            deep = _deep_colour(content, image)
+            deep = _deep_colour(content, image, shown)
             if deep is None:
                 image.load()  # which turns TIFF files upright, and says so in their EXIF data
-                pixels = to_rgb(image)
+                pixels = to_rgb(image, shown)
             else:
                 pixels = deep
         if factor > at_once:
@@ -69,7 +86,7 @@ def decode(source: Path | str | bytes, least: int | None = None, most: int | Non
         return upright(pixels, _orientation(image))
 
 
-def why_unreadable(source: Path | str | bytes) -> str:
+def why_unreadable(source: Path | str | bytes, shown: Shown = AS_THEY_ARE) -> str:
     """Why a file, or the content of one, cannot be read as a picture, by its kind, header, size and end; empty where
     nothing is wrong.
 
@@ -77,18 +94,32 @@ def why_unreadable(source: Path | str | bytes) -> str:
     decoded. What it does not find is damage inside a file whose end is there.
     """
     try:
-        with _reasons(), _opened(source) as file, Image.open(file, formats=FORMATS) as image:
-            _check_size(image)
-            kind, size = image.format or "", file.seek(0, os.SEEK_END)
-            file.seek(max(size - 1024, 0))
-            end = file.read()
-            file.seek(0)
-            whole = _looks_whole(kind, file.read(12), end, size)
+        with _reasons(), _opened(source) as file:
+            head = file.read(HEAD)
+            whole = not (is_dicom(head) or is_heic(head) or is_tiff(head) or head.startswith(GZIP))
+            if whole:
+                file.seek(0)
+                with Image.open(file, formats=FORMATS) as image:
+                    _check_size(image)
+                    kind, size = image.format or "", file.seek(0, os.SEEK_END)
+                    file.seek(max(size - 1024, 0))
+                    whole = _looks_whole(kind, head[:12], file.read(), size)
         if not whole:
-            decode(source)
+            decode(source, shown=shown)
     except PictureError as error:
         return str(error)
     return ""
+
+
+def unpacked(content: bytes) -> bytes:
+    """What gzip packed, up to :data:`MAX_UNPACKED` bytes; other content as it is."""
+    if not content.startswith(GZIP):
+        return content
+    with gzip.open(io.BytesIO(content)) as file:
+        found = file.read(MAX_UNPACKED + 1)
+    if len(found) > MAX_UNPACKED:
+        raise PictureError(f"packed by gzip it holds more than {MAX_UNPACKED:,} bytes; up to that many are read")
+    return found
 
 
 def reduction(height: int, width: int, least: int | None, most: int | None) -> int:
@@ -101,10 +132,10 @@ def reduction(height: int, width: int, least: int | None, most: int | None) -> i
     return factor
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
+def to_rgb(image: Image.Image, shown: Shown = AS_THEY_ARE) -> np.ndarray:
     """Any mode of picture as (H, W, 3) uint8 RGB, transparency over white."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        grey = to_bytes(np.asarray(image), whole=image.mode != "F")
+        grey = shown.bytes_of(np.asarray(image), whole=image.mode != "F")
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -112,48 +143,52 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def to_bytes(values: np.ndarray, *, whole: bool) -> np.ndarray:
-    """Values of more than 8 bits as uint8 in [0, 255], by a rule that looks at one file's largest value.
-
-    Whole numbers from 0 are divided by 4,095 where none is larger (scans and cameras of 12 bits in files of 16), by
-    65,535 where none is larger than that, and by the largest else. Fractions from 0 are divided by 1, or by the largest
-    where that is more. Where a value is below 0 (Hounsfield units, elevations), the file's own range from the smallest
-    to the largest becomes 0 to 255. What is no number counts as 0.
-    """
-    values = np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
-    if low < 0:
-        return np.clip((values - low) / max(high - low, 1e-300) * 255.0, 0, 255).astype(np.uint8)
-    steps = (4095.0, 65535.0) if whole else (1.0,)
-    top = next((step for step in steps if high <= step), high)
-    return np.clip(values / top * 255.0, 0, 255).astype(np.uint8)
-
-
-def _deep_colour(content: bytes, image: Image.Image) -> np.ndarray | None:
-    """Colours of 16 bits, which PIL cuts to their upper 8 or does not read; ``None`` for other pictures.
-
-    Raises:
-        PictureError: it has more than four bands, of which nothing says which are to be seen.
-    """
-    if image.format == "PNG":
-        wanted = len(content) > 25 and content[24] == 16 and content[25] in (2, 6)
-    else:
-        wanted = image.format == "TIFF" and _tiff_bits(image) == 16 and image.mode not in ("I;16", "I;16B", "I", "F")
-    if not wanted:
+def _deep_colour(content: bytes, image: Image.Image, shown: Shown) -> np.ndarray | None:
+    """Colours of 16 bits, which PIL cuts to their upper 8 or does not read; ``None`` for other pictures."""
+    if image.format != "PNG" or not (len(content) > 25 and content[24] == 16 and content[25] in (2, 6)):
         return None
+    return _by_opencv(content, shown)
+
+
+def _by_opencv(content: bytes, shown: Shown) -> np.ndarray | None:
     found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.ndim != 3 or found.dtype != np.uint16 or found.shape[2] not in (3, 4):
         return None
-    pixels = to_bytes(found[..., 2::-1], whole=True)
-    if found.shape[2] == 4:  # over white
-        alpha = found[..., 3:] / 65535.0
-        pixels = np.round(pixels * alpha + 255.0 * (1 - alpha)).astype(np.uint8)
-    return np.ascontiguousarray(pixels)
+    order = [2, 1, 0, 3][: found.shape[2]]
+    return shown.colours(found[..., order], alpha=found.shape[2] == 4)
 
 
-def _tiff_bits(image: Image.Image) -> int:
-    bits = getattr(image, "tag_v2", {}).get(258, 8)
-    return int(bits[0] if isinstance(bits, tuple) else bits)
+def _of_scanners(content: bytes, shown: Shown) -> np.ndarray | None:
+    """Pictures that PIL does not read as they are meant, upright; ``None`` for others."""
+    if is_dicom(content):
+        return dicom(content, shown, MAX_PIXELS)
+    if is_heic(content):
+        return _heic(content)
+    if not is_tiff(content):
+        return None
+    facts = tiff_facts(content)
+    if facts.plain and shown.bands is None:
+        return None
+    if facts.width * facts.height > MAX_PIXELS or facts.width * facts.height * facts.bands > 4 * MAX_PIXELS:
+        raise PictureError(
+            f"it claims {facts.width} x {facts.height} pixels of {facts.bands} bands; up to {MAX_PIXELS:,} are read"
+        )
+    simple = facts.kind == 1 and facts.bits == 16 and facts.bands in (3, 4) and not facts.apart
+    pixels = _by_opencv(content, shown) if simple and facts.bands == 3 + facts.alpha else None
+    return tiff(content, facts, shown) if pixels is None else pixels
+
+
+def is_heic(content: bytes) -> bool:
+    """Whether a file begins as HEIF of HEVC pictures do, which telephones make."""
+    return content[4:8] == b"ftyp" and content[8:12] in HEIC
+
+
+def _heic(content: bytes) -> np.ndarray:
+    pillow_heif = needed("pillow_heif", "heic", "a HEIC picture")
+    found = pillow_heif.open_heif(io.BytesIO(content))  # turned as the file says
+    if found.size[0] * found.size[1] > MAX_PIXELS:
+        raise PictureError(f"it claims {found.size[0]} x {found.size[1]} pixels; up to {MAX_PIXELS:,} are read")
+    return to_rgb(found.to_pillow())
 
 
 def upright(pixels: np.ndarray, turn: int) -> np.ndarray:
@@ -178,9 +213,9 @@ def to_square(pixels: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
 
 
-def square(source: Path | str | bytes, size: int) -> np.ndarray:
+def square(source: Path | str | bytes, size: int, shown: Shown = AS_THEY_ARE) -> np.ndarray:
     """A picture's central square at ``size``; it is decoded at not less than twice that where it is larger."""
-    return to_square(decode(source, least=2 * size), size)
+    return to_square(decode(source, least=2 * size, shown=shown), size)
 
 
 def _jpeg(content: bytes, image: Image.Image, factor: int) -> np.ndarray | None:

@@ -12,6 +12,7 @@ import torch
 from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, decode, square
+from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 from nearfar.vision.method import ImageBatch
 
 __all__ = ["EncodedPictures"]
@@ -32,12 +33,14 @@ class EncodedPictures(Data):
 
     Attributes:
         size: side of the squares, and of views whose recipe names no size, in pixels.
+        shown: the window and the bands of pictures that are not three colours of 8 bits.
         skipped: what was left out, and why.
     """
 
     gives = ImageBatch
 
     size: int
+    shown: Shown = AS_THEY_ARE
     skipped: Skipped
 
     @abc.abstractmethod
@@ -54,13 +57,13 @@ class EncodedPictures(Data):
 
     def batch(self, indices: np.ndarray) -> ImageBatch:
         """Central squares (N, 3, size, size)."""
-        pixels, rows = self._read(indices, lambda source: square(source, self.size))
+        pixels, rows = self._read(indices, lambda source: square(source, self.size, self.shown))
         return ImageBatch(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.from_numpy(rows))
 
     def training_batch(self, indices: np.ndarray) -> ImageBatch:
         """Whole pictures in the upper left corners of (N, 3, H, W), with the ``sizes`` (N, 2) that they fill."""
         least, most = max(round(LEAST * self.size), 1), max(round(MOST * self.size), 1)
-        pictures, rows = self._read(indices, lambda source: _middle(decode(source, least, most), most))
+        pictures, rows = self._read(indices, lambda source: _middle(decode(source, least, most, self.shown), most))
         sizes = np.array([picture.shape[:2] for picture in pictures])
         pixels = np.zeros((len(pictures), *sizes.max(0), 3), np.uint8)
         for canvas, picture in zip(pixels, pictures, strict=True):

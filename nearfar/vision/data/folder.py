@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -15,12 +17,26 @@ import numpy as np
 from nearfar.sources.fingerprint import file_contents
 from nearfar.sources.skipped import Skipped, plain
 from nearfar.training import Data
-from nearfar.vision.data.decode import FORMATS, PictureError, decode, quiet, square, to_square, why_unreadable
+from nearfar.vision.data.decode import (
+    FORMATS,
+    GZIP,
+    HEAD,
+    PictureError,
+    decode,
+    is_heic,
+    quiet,
+    square,
+    to_square,
+    why_unreadable,
+)
+from nearfar.vision.data.deep import AS_THEY_ARE, Shown, Watched
 from nearfar.vision.data.encoded import EncodedPictures
+from nearfar.vision.data.scans import is_dicom
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"),
     *((".avif",) if "AVIF" in FORMATS else ()),
+    *(".heic", ".heif", ".hif", ".dcm", ".dicom", ".ima"),
 )
 # Files that lie beside pictures and are none; of others that are passed over people are told.
 BESIDE = (
@@ -47,14 +63,20 @@ BESIDE = (
 LEFT_BY_TOOLS = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "lost+found", "system volume information")
 # Files looked at by one thread at a time.
 CHUNK = 512
+# Formats of 8 bits and no more, and how many of the others are decoded to say what values they hold.
+EIGHT_BITS = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".avif", ".heic", ".heif", ".hif")
+LOOKED_AT = 8
+# Kinds of files whose content is told by other bytes than that of the rest.
+SPECIAL = dict.fromkeys((".heic", ".heif", ".hif"), is_heic) | dict.fromkeys((".dcm", ".dicom", ".ima"), is_dicom)
 
 
 class ImageFolder(EncodedPictures):
     """Pictures below a folder, decoded when they are needed.
 
     Each picture is turned upright (EXIF) and made RGB (transparent areas become white, palettes and CMYK are
-    converted, 16-bit is scaled, the first frame of an animation is taken). Training crops are drawn from the whole
-    picture (:meth:`training_batch`); evaluation and embedding see its central square at ``size`` (:meth:`batch`).
+    converted, more than 8 bits by ``shown``, the first frame of an animation is taken). Training crops are drawn from
+    the whole picture (:meth:`training_batch`); evaluation and embedding see its central square at ``size``
+    (:meth:`batch`).
 
     Labels are the names of the folders that directly hold the pictures, when there are at least two such
     folders; otherwise there are none.
@@ -76,6 +98,7 @@ class ImageFolder(EncodedPictures):
         max_bad: largest share of unreadable files, in [0, 1]; more are an error.
         verify: decode every file at the start.
         folder: name of the part, such as ``train``, where several have one list of skipped files.
+        shown: the window and the bands of pictures that are not three colours of 8 bits.
 
     Raises:
         FileNotFoundError: no such folder. ValueError: no readable picture in it.
@@ -93,8 +116,10 @@ class ImageFolder(EncodedPictures):
         max_bad: float = 0.1,
         verify: bool = False,
         folder: str = "",
+        shown: Shown = AS_THEY_ARE,
     ) -> None:
         self.root = Path(root)
+        self.shown = shown
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}")
         if size < 1:
@@ -110,7 +135,7 @@ class ImageFolder(EncodedPictures):
         found.sort(key=lambda name: name.split(os.sep))
         self.skipped = Skipped(len(found) + len(closed), strict=strict, max_bad=max_bad, folder=folder)
         bad = dict(closed)
-        bad |= self._bad(found, _why_undecodable if verify else why_unreadable)
+        bad |= self._bad(found, lambda path: (_why_undecodable if verify else why_unreadable)(path, shown))
         # Text only: a million of them are then small, and shared with loader workers.
         self.files = [name for name in found if name not in bad]
         if not self.files:
@@ -121,6 +146,7 @@ class ImageFolder(EncodedPictures):
             )
         self.skipped.set_aside(bad.items(), plain(str(root)))
         _tell(self.passed, plain(str(root)))
+        self._tell_misnamed(plain(str(root)))
         folders = [plain(os.path.dirname(name)) or "." for name in self.files]
         self.labels = np.array(folders) if len(set(folders)) > 1 else None
 
@@ -134,6 +160,20 @@ class ImageFolder(EncodedPictures):
     def ids(self) -> np.ndarray:
         return np.array([plain(name) for name in self.files])
 
+    @property
+    def notes(self) -> list[str]:
+        """How many files of each kind there are, and what those that may be deep hold, by a few of them."""
+        kinds = Counter(_suffix(name) or "no suffix" for name in self.files)
+        told = ", ".join(f"{count:,} {plain(kind)}" for kind, count in kinds.most_common(6))
+        deep = [name for name in self.files if _suffix(name) not in EIGHT_BITS]
+        chosen = [deep[i] for i in np.unique(np.linspace(0, len(deep) - 1, LOOKED_AT).astype(int))] if deep else []
+        watched = Watched(self.shown)
+        with quiet():
+            for name in chosen:
+                with suppress(PictureError):
+                    decode(os.path.join(self.root, name), 1, shown=watched)
+        return [f"files: {told}{', ...' * (len(kinds) > 6)}", *watched.notes(len(chosen))]
+
     def contents(self) -> Mapping[str, str]:
         return file_contents(self.root, self.files)
 
@@ -143,6 +183,17 @@ class ImageFolder(EncodedPictures):
 
     def place(self, row: int) -> str:
         return self.files[row]
+
+    def _tell_misnamed(self, where: str) -> None:
+        """Say how many files are named as those of telephones or scanners and are of another kind."""
+        named = [name for name in self.files if _suffix(name) in SPECIAL]
+        other = [name for name in named if not _begins(os.path.join(self.root, name), SPECIAL[_suffix(name)])]
+        if other:
+            warnings.warn(
+                f"in {where} {len(other):,} of {len(named):,} files named as HEIC or DICOM are neither and are read as "
+                f"what they are, the first: {plain(other[0])}",
+                stacklevel=3,
+            )
 
     def _bad(self, names: list[str], why: Callable[[str], str]) -> dict[str, str]:
         """The reason of every file that ``why`` objects to."""
@@ -199,8 +250,8 @@ def _pictures(root: Path, closed: dict[str, str], passed: Counter[str]) -> list[
                 below = os.path.relpath(folder, root)
                 prefix = "" if below == "." else below + os.sep
                 for name in names:
-                    suffix = os.path.splitext(name)[1].lower()
-                    if suffix in SUFFIXES:
+                    suffix = _suffix(name)
+                    if suffix in SUFFIXES or (not suffix and _is_dicom_file(os.path.join(folder, name))):
                         found += [] if name.startswith(".") else [prefix + name]
                     elif not name.startswith(".") and suffix not in BESIDE:
                         passed[suffix] += 1
@@ -215,6 +266,30 @@ def _pictures(root: Path, closed: dict[str, str], passed: Counter[str]) -> list[
     return found
 
 
+def _suffix(name: str) -> str:
+    """The suffix in lower case; of a picture that gzip packed the one before."""
+    stem, suffix = os.path.splitext(name.lower())
+    inside = os.path.splitext(stem)[1]
+    return inside if suffix == ".gz" and inside in SUFFIXES else suffix
+
+
+def _is_dicom_file(path: str) -> bool:
+    """Whether a file without a suffix is a picture of a scanner, which often have none."""
+    return os.path.basename(path).upper() != "DICOMDIR" and _begins(path, is_dicom)
+
+
+def _begins(path: str, of_kind: Callable[[bytes], bool]) -> bool:
+    """Whether an ordinary file's first bytes are those of a kind, or of something that gzip packed."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+            return of_kind(head) or (path.lower().endswith(".gz") and head.startswith(GZIP))
+    except OSError:
+        return False
+
+
 def _tell(passed: Counter[str], where: str) -> None:
     """Say which files were not taken for pictures; hidden folders nobody asks for."""
     told = [(kind, count) for kind, count in passed.most_common() if count and kind != "hidden folders"]
@@ -226,9 +301,9 @@ def _tell(passed: Counter[str], where: str) -> None:
         )
 
 
-def _why_undecodable(path: str) -> str:
+def _why_undecodable(path: str, shown: Shown) -> str:
     try:
-        decode(path)
+        decode(path, shown=shown)
     except PictureError as error:
         return str(error)
     return ""

@@ -20,6 +20,7 @@ from nearfar.sources.tables import labels_of
 from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray
 from nearfar.vision.data.decode import PictureError, quiet, square
+from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 
 
 def cifar(folder: Path) -> ImageArray:
@@ -107,7 +108,9 @@ def npz(path: Path) -> ImageArray:
         raise ValueError(f"{path}: {error}") from error
 
 
-def parquet(path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1) -> ImageArray:
+def parquet(
+    path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1, shown: Shown = AS_THEY_ARE
+) -> ImageArray:
     """A parquet file, or a folder of them, with a column of encoded images.
 
     The column is ``image`` or the first that holds bytes, or the Hugging Face struct of ``bytes`` and ``path``.
@@ -122,7 +125,7 @@ def parquet(path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1
         ValueError: no parquet, no such column, no readable row.
         BadDataError: more unreadable rows than ``strict`` or ``max_bad`` allows.
     """
-    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad, "shown": shown}
     if not path.is_dir():
         return _parquet_part([path], size, path.stem, **checks)
     files = parquet_files(path)
@@ -175,6 +178,7 @@ def read_parquet(
     text: str | None = None,
     image: str | None = None,
     others: Sequence[str] = (),
+    shown: Shown = AS_THEY_ARE,
 ) -> tuple[np.ndarray, dict[str, list[Any]], Skipped]:
     """Images (N, size, size, 3), other columns of the same rows, and which rows were left out and why.
 
@@ -205,7 +209,7 @@ def read_parquet(
                     content = found.get("bytes") if isinstance(found, dict) else found
                     if not content:
                         raise PictureError(f"column {column!r} is empty")
-                    images.append(square(bytes(content), size))
+                    images.append(square(bytes(content), size, shown))
                 except PictureError as error:
                     bad.append((f"row {row}", str(error)))
                     continue

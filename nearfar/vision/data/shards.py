@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from nearfar.sources.splits import by_split
 from nearfar.sources.tables import labels_of
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, decode, quiet, why_unreadable
+from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 from nearfar.vision.data.encoded import EncodedPictures
 from nearfar.vision.data.folder import SUFFIXES, passed_over
 
@@ -60,6 +62,7 @@ class ShardedPictures(EncodedPictures):
         max_bad: largest share of unreadable pictures, in [0, 1]; more are an error.
         verify: decode every picture when a shard is seen for the first time.
         folder: name of the part, such as ``train``, where several have one list of what was left out.
+        shown: the window and the bands of pictures that are not three colours of 8 bits.
 
     Raises:
         ValueError: no archive, no picture in them. OSError: a shard cannot be had.
@@ -79,13 +82,14 @@ class ShardedPictures(EncodedPictures):
         max_bad: float = 0.1,
         verify: bool = False,
         folder: str = "",
+        shown: Shown = AS_THEY_ARE,
     ) -> None:
         if size < 1 or mix < 0:
             raise ValueError(f"size must be at least 1 pixel and mix at least 0 shards, got {size} and {mix}")
-        self.size, self.name, self.mix = size, name, mix
+        self.size, self.name, self.mix, self.shown = size, name, mix, shown
         self._splits = dict(splits or {})
         with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
-            found = [*pool.map(lambda shard: _look(shard, image, verify), shards)]
+            found = [*pool.map(lambda shard: _look(shard, image, verify, shown), shards)]
         self.members = Members(shards, [each.part for each in found])
         bad = [pair for each in found for pair in each.bad]
         self.skipped = Skipped(
@@ -195,7 +199,7 @@ def picture_in(parts: Mapping[str, int], image: str | None = None) -> list[int]:
     return plainly[:1] or [row for ending, row in parts.items() if ending.rpartition(".")[2] in ENDINGS]
 
 
-def _look(shard: Shard, image: str | None, verify: bool) -> _Found:
+def _look(shard: Shard, image: str | None, verify: bool, shown: Shown) -> _Found:
     index = index_of(shard)
     wanted = image.lower().lstrip(".") if image else None
     rows, labels, folders = [], [], []
@@ -212,12 +216,12 @@ def _look(shard: Shard, image: str | None, verify: bool) -> _Found:
 
     def judge() -> list[tuple[str, str]]:
         with quiet():
-            pairs = ((members.name(row), _why(members, row, verify)) for row in range(len(rows)))
+            pairs = ((members.name(row), _why(members, row, verify, shown)) for row in range(len(rows)))
             return [(name, reason) for name, reason in pairs if reason]
 
     # What nearfar packed it has decoded; a shard from elsewhere is then not fetched before it is needed.
     fine_before = not verify and shard.index_beside() is not None
-    wrong = {} if fine_before else dict(verdicts(shard, "decoded" if verify else "looked-at", judge))
+    wrong = {} if fine_before else dict(verdicts(shard, _judged(verify, shown), judge))
     fine = [place for place, row in enumerate(rows) if index.names[row] not in wrong]
     bad = [(f"{shard.name}/{plain(name)}", reason) for name, reason in (*_of_pictures(index), *wrong.items())]
     return _Found(
@@ -233,13 +237,20 @@ def _of_pictures(index: Index) -> list[tuple[str, str]]:
     return [(place, reason) for place, reason in index.bad if not place.lower().endswith((".txt", ".json", ".caption"))]
 
 
-def _why(members: Members, row: int, verify: bool) -> str:
+def _judged(verify: bool, shown: Shown) -> str:
+    """How pictures are judged, in a word: what bands are wanted, and what is installed, decides which can be used."""
+    asked = [] if shown.bands is None else ["bands", *map(str, shown.bands)]
+    there = [name for name in ("pydicom", "tifffile", "pillow_heif") if find_spec(name) is not None]
+    return "-".join(["decoded" if verify else "looked-at", *asked, *there])
+
+
+def _why(members: Members, row: int, verify: bool, shown: Shown) -> str:
     try:
         content = members.read(row)
         if verify:
-            decode(content)
+            decode(content, shown=shown)
             return ""
-        return why_unreadable(content)
+        return why_unreadable(content, shown)
     except (PictureError, ValueError) as error:
         return str(error)
 
