@@ -62,12 +62,14 @@ def zero_shot_guesses(method: Method, data: CaptionedImages) -> np.ndarray:
 
 
 def retrieve(method: Method, data: CaptionedImages, count: int = 200) -> dict[str, float]:
-    """Recall at 1 in both directions over the first ``count`` pairs."""
-    few = data.subset(np.arange(min(count, len(data))))
+    """Recall at 1 in both directions over the first ``count`` pairs of different pictures."""
+    rows = np.arange(len(data)) if data.shows is None else np.sort(np.unique(data.shows, return_index=True)[1])
+    rows = rows[:count]
+    few = data.subset(rows)
     towers = method.encoder
     assert isinstance(towers, PairEncoder)
     with method.frozen():
-        text = towers.embed_text(data.captions[: len(few)]).float().cpu().numpy()
+        text = towers.embed_text([data.captions[row] for row in rows]).float().cpu().numpy()
     found = paired_retrieval(embed(method, few).array, text, ks=(1,))
     return {"R@1 image to text": found["a_to_b@1"], "R@1 text to image": found["b_to_a@1"]}
 

@@ -21,6 +21,7 @@ from nearfar.sources.labels import known
 from nearfar.sources.shards.writing import begin_folder, write_shard
 from nearfar.training import Data
 from nearfar.vision.data.decode import FORMATS, PictureError, decode, quiet
+from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 from nearfar.vision.data.encoded import EncodedPictures
 
 __all__ = ["Packed", "pack", "shrunk"]
@@ -28,7 +29,7 @@ __all__ = ["Packed", "pack", "shrunk"]
 TRIED = 32
 """Pictures by which the disk that shards take is foretold."""
 
-AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+KEPT = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
 class Packed(NamedTuple):
@@ -113,18 +114,18 @@ def pack(
     return Packed(pictures, shards, written, before, skipped)
 
 
-def shrunk(source: str | bytes, size: int, quality: int) -> tuple[str, bytes]:
+def shrunk(source: str | bytes, size: int, quality: int, shown: Shown = AS_THEY_ARE) -> tuple[str, bytes]:
     """A picture's ending and content with its shorter side at ``size``; of one that is not longer, as it is.
 
     Raises:
         PictureError: it is none, or is damaged.
     """
     content = source if isinstance(source, bytes) else _content(source)
-    pixels = decode(content, least=2 * size)
+    pixels = decode(content, least=2 * size, shown=shown)
     height, width = pixels.shape[:2]
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if min(image.size) <= size and image.format in AS_THEY_ARE:
-            return AS_THEY_ARE[image.format], content
+        if min(image.size) <= size and image.format in KEPT:
+            return KEPT[image.format], content
     if min(height, width) > size:
         scale = size / min(height, width)
         sides = max(round(width * scale), size), max(round(height * scale), size)
@@ -154,7 +155,7 @@ def _examples(
 
     def make(row: int) -> tuple[str, bytes] | PictureError:
         try:
-            return shrunk(part.encoded(row), size, quality)
+            return shrunk(part.encoded(row), size, quality, part.shown)
         except PictureError as error:
             return error
 
@@ -196,7 +197,7 @@ def _check_disk(
     with quiet():
         for part, row in some:
             try:
-                sizes.append(len(shrunk(part.encoded(row), size, quality)[1]) + 2048)
+                sizes.append(len(shrunk(part.encoded(row), size, quality, part.shown)[1]) + 2048)
             except PictureError:
                 continue
     needed = int(count * np.mean(sizes)) if sizes else 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from nearfar.common.memory import check_room
 from nearfar.multimodal.data.beside import beside, parts_beside
 from nearfar.multimodal.data.composed import Triplets, are_triplets, read_triplets
 from nearfar.multimodal.data.pairs import CaptionedImages
+from nearfar.multimodal.data.shards import CaptionedShards, captions_by
 from nearfar.multimodal.data.tables import Reading, kinds_of, missing, read_rows, tuples
 from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
@@ -21,10 +23,12 @@ from nearfar.sources.splits import by_split
 from nearfar.sources.tables import TABLES, Table, labels_of, suffix_of, why_no_text
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, quiet, square
-from nearfar.vision.data.published import LABELS, read_parquet
+from nearfar.vision.data.published import LABELS, parquet_files, read_parquet
+from nearfar.vision.data.shards import ShardedPictures, in_parts, shards_at
 
-__all__ = ["EMBEDDED", "CaptionedImages", "Column", "Triplets", "Tuples", "load"]
+__all__ = ["EMBEDDED", "CaptionedImages", "CaptionedShards", "Column", "Triplets", "Tuples", "load"]
 
+PARQUET = (".parquet", ".pq")
 CAPTIONS = ("caption", "text", "sentence")
 PLACE = (("longitude", "lon", "lng"), ("latitude", "lat"))
 SOURCES = ("source", "dataset")
@@ -50,6 +54,9 @@ def load(
     seconds: float = 2.0,
     examples: int = 6000,
     pictures: str | None = None,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    mix: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
@@ -60,7 +67,10 @@ def load(
     pictures and one of captions, and nothing of sounds or of further pictures; any other is one of rows with several
     modalities, and so is every table with ``modalities``. A folder of tables named ``train``, ``test`` and so on is
     those parts (:mod:`nearfar.sources.splits`). A folder of pictures with a ``.txt`` beside each, a caption in each
-    line, is one of captioned images; its folders ``train``, ``test`` and so on are its parts.
+    line, is one of captioned images; its folders ``train``, ``test`` and so on are its parts. So are tar and zip
+    archives of pictures and texts, as img2dataset writes them (:class:`CaptionedShards`), here or at a URL. A picture
+    may have several captions, in rows of their own or, in parquet, in a list: an epoch draws one of them, so that two
+    of one picture never meet as negatives.
 
     Args:
         data: a ``.parquet`` table with a column of encoded images and a column ``caption`` (or ``text``), a ``.csv``,
@@ -77,6 +87,10 @@ def load(
         seconds: length of a sound; its middle is taken, and silence put behind a shorter one.
         examples: number of scenes, changes or rows that embedded sets generate for training.
         pictures: the folder of the picture files of triplets, if not their table's own.
+        image_column: the column of pictures; of archives the ending of their names, where examples have several.
+        caption_column: the column of captions; of archives the ending of the files that hold them, or their key in
+            ``.json``.
+        mix: archives whose pairs are mixed at a time in an epoch's order; 0 for all, and for 16 of those at URLs.
         strict: stop at the first pair that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of pairs that may lack a readable picture or a caption, in [0, 1]; more stop the run.
     """
@@ -84,6 +98,12 @@ def load(
         return data
     if data is None or str(data) in EMBEDDED:
         return _embedded(str(data or "shape-scenes"), size, examples)
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    archives = shards_at(data, mix)
+    if archives is not None:
+        also = captions_by(caption_column)
+        named = {"image": image_column, "mix": archives.mix, "also": also}
+        return captioned(in_parts(archives.shards, archives.name, size or 96, **named, **checks))
     path = Path(data)
     if not path.exists():
         raise nothing_there(path, EMBEDDED)
@@ -95,59 +115,101 @@ def load(
             return CaptionedImages(arrays["images"], np.ravel(arrays["captions"]).tolist(), name=path.stem)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-    reading = Reading(size or 96, rate, seconds)
-    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    reading, columns = Reading(size or 96, rate, seconds), Named(image_column, caption_column)
     if path.is_dir():
-        return _parts(path, modalities, pictures, reading, **checks)
+        return _parts(path, modalities, pictures, reading, columns, **checks)
     if suffix_of(path) in TABLES:
-        return _table(path, modalities, pictures, reading, **checks)
+        return _table([path], modalities, pictures, reading, columns, **checks)
     raise ValueError(f"{path} is no collection of captioned images this reads; accepted are .npz, {', '.join(TABLES)}")
 
 
-def _parquet(path: Path, size: int, **checks: Any) -> CaptionedImages:
-    names = schema_of(path).names
-    column = next((n for n in CAPTIONS if n in names), None)
-    if column is None:
-        raise ValueError(f"{path} has no column of captions: its columns are {', '.join(names)}")
+class Named(NamedTuple):
+    """The columns of pictures and of captions that a user names, if any."""
+
+    image: str | None
+    caption: str | None
+
+    def of_captions(self, names: Sequence[str]) -> str | None:
+        """The column of captions among these, or ``None``."""
+        accepted = CAPTIONS if self.caption is None else (self.caption,)
+        return next((name for name in names if name in accepted), None)
+
+
+def _parquet(paths: Sequence[Path], size: int, named: Named, **checks: Any) -> CaptionedImages:
+    schema = schema_of(paths[0])
+    names = schema.names
+    column = named.of_captions(names)
+    if column is None or (named.image is not None and named.image not in names):
+        what = f"{named.image!r}" if column is not None else f"{named.caption!r}" if named.caption else "captions"
+        raise ValueError(f"{paths[0]} has no column of {what}: its columns are {', '.join(names)}")
     label = next((n for n in LABELS if n in names), None)
     placed = [next((n for n in names if n.lower() in accepted), None) for accepted in PLACE]
     source = next((n for n in names if n.lower() in SOURCES), None)
-    others = [name for name in (label, source, *placed) if name is not None]
-    images, columns, skipped = read_parquet([path], size, text=column, others=others, **checks)
+    several = "list" in str(schema.field(column).type)
+    others = [name for name in (label, source, *placed, *((column,) if several else ())) if name is not None]
+    images, columns, skipped = read_parquet(
+        paths, size, text=None if several else column, image=named.image, others=others, **checks
+    )
+    name = paths[0].stem if len(paths) == 1 else paths[0].parent.name
+    rows = np.arange(len(images))
+    captions, shows = columns[column], None
+    if several:  # a pair for each caption of a picture
+        told = [[text for text in found or () if not why_no_text(text)] for found in captions]
+        skipped.set_aside([(f"picture {row}", "it has no caption") for row in rows if not told[row]], name)
+        rows = np.repeat(rows, [len(texts) for texts in told])
+        captions, shows = [text for texts in told for text in texts], rows
+        if not len(rows):
+            raise ValueError(f"{paths[0]}: column {column!r} holds no caption")
     labels = labels_of(None if label is None else columns[label])
-    places = _places(path, *(None if name is None else columns[name] for name in placed))
-    sources = None if source is None else columns[source]
+    places = _places(paths[0], *(None if each is None else columns[each] for each in placed))
     return CaptionedImages(
-        images, columns[column], labels, name=path.stem, skipped=skipped, places=places, sources=sources
+        images if shows is None else images[rows],
+        captions,
+        labels if labels is None else labels[rows],
+        name=name,
+        skipped=skipped,
+        places=None if places is None else places[rows],
+        sources=None if source is None else [columns[source][row] for row in rows],
+        shows=shows,
     )
 
 
-def _parts(path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any) -> Data:
+def captioned(pictures: ShardedPictures) -> CaptionedShards:
+    """Pictures in shards with their captions, and so their held-out sets."""
+    held = {name: captioned(part) for name, part in pictures.splits().items() if isinstance(part, ShardedPictures)}
+    return CaptionedShards(pictures, splits=held)
+
+
+def _parts(path: Path, modalities: str, pictures: str | None, reading: Reading, named: Named, **checks: Any) -> Data:
     """A folder of tables named after the parts of one data set, or of pictures with their captions beside them."""
-    parts, _ = by_split(p for p in path.iterdir() if p.is_file() and suffix_of(p) in TABLES)
+    tables = [p for p in path.iterdir() if p.is_file() and suffix_of(p) in TABLES] or parquet_files(path)
+    parts, rest = by_split(tables)
+    if not parts and rest and all(p.suffix in PARQUET for p in rest):
+        parts = {"train": rest}
     if parts:
-        found = {name: _table(of[0], modalities, pictures, reading, **checks) for name, of in parts.items()}
+        found = {name: _table(of, modalities, pictures, reading, named, **checks) for name, of in parts.items()}
     else:
         folders = parts_beside(path)
-        found = {name: _files(of, beside(of), reading.size, root=of, **checks) for name, of in folders.items()}
+        found = {name: _files(of, beside(of), reading.size, named, root=of, **checks) for name, of in folders.items()}
     train = found.pop("train")
     train._splits = dict[str, Data](found)
     return train
 
 
 def _table(
-    path: Path, modalities: str, pictures: str | None, reading: Reading, **checks: Any
+    paths: Sequence[Path], modalities: str, pictures: str | None, reading: Reading, named: Named, **checks: Any
 ) -> CaptionedImages | Triplets | Tuples:
-    """Triplets, pairs or rows of several modalities, by the columns of a table."""
-    if path.suffix in (".parquet", ".pq") and not modalities:
-        names = [name.lower() for name in schema_of(path).names]
-        if "reference" not in names and any(name in names for name in CAPTIONS):
-            return _parquet(path, reading.size, **checks)
+    """Triplets, pairs or rows of several modalities, by the columns of a table; of parquet, all files of it."""
+    path = paths[0]
+    if path.suffix in PARQUET and not modalities:
+        names = schema_of(path).names
+        if "reference" not in names and (named.caption or named.of_captions([name.lower() for name in names])):
+            return _parquet(paths, reading.size, named, **checks)
     table = read_rows(path)
     if not modalities and are_triplets(table):
         return read_triplets(table, path, reading.size, pictures=pictures, **checks)
-    if not modalities and _is_pairs(table):
-        return _files(path, table, reading.size, **checks)
+    if not modalities and (named.caption or _is_pairs(table)):
+        return _files(path, table, reading.size, named, **checks)
     return tuples(path, table, modalities, reading, **checks)
 
 
@@ -158,12 +220,16 @@ def _is_pairs(table: Table) -> bool:
     return table.first(*CAPTIONS) is not None and table.first(*FILES) is not None and not others
 
 
-def _files(path: Path, table: Table, size: int, *, root: Path | None = None, **checks: Any) -> CaptionedImages:
-    captions, files = table.first(*CAPTIONS), table.first(*FILES)
+def _files(
+    path: Path, table: Table, size: int, named: Named, *, root: Path | None = None, **checks: Any
+) -> CaptionedImages:
+    texts = CAPTIONS if named.caption is None else (named.caption.lower(),)
+    pictures = FILES if named.image is None else (named.image.lower(),)
+    captions, files = table.first(*texts), table.first(*pictures)
     if captions is None or files is None:
         raise ValueError(
-            f"{path} has the columns {', '.join(table.columns)}; expected one of {', '.join(CAPTIONS)} and one of "
-            f"{', '.join(FILES)}"
+            f"{path} has the columns {', '.join(table.columns)}; expected one of {', '.join(texts)} and one of "
+            f"{', '.join(pictures)}"
         )
     count = len(table.places)
     check_room(3 * count * size**2, f"{path}, with {count:,} pictures at {size} x {size} pixels,")
@@ -186,13 +252,13 @@ def _files(path: Path, table: Table, size: int, *, root: Path | None = None, **c
     if not images:
         raise ValueError(f"{path} holds no pair of a picture and a caption; {': '.join(kept.bad[0])}")
     skipped.set_aside(kept.bad, str(path))
-    found = kept.first(*CAPTIONS)
+    found, shows = kept.first(*texts), kept.first(*pictures)
     assert found is not None
     labels = labels_of(kept.first(*LABELS))
     places = _places(path, *(kept.first(*names) for names in PLACE))
     sources = kept.first(*SOURCES)
     return CaptionedImages(
-        np.stack(images), found, labels, name=path.stem, skipped=skipped, places=places, sources=sources
+        np.stack(images), found, labels, name=path.stem, skipped=skipped, places=places, sources=sources, shows=shows
     )
 
 

@@ -31,6 +31,8 @@ class CaptionedImages(ImageArray):
         skipped: what the source of the pairs held besides.
         places: (N, 2) longitude in [-180, 180] and latitude in [-90, 90] where each image was taken, in degrees; NaN
             where that is not known.
+        sources: N names of the collections that the pairs come from.
+        shows: N names or numbers, equal where pairs show the same picture; all different when not given.
 
     Raises:
         ValueError: images or labels that :class:`nearfar.vision.data.ImageArray` refuses; captions that are no text,
@@ -52,6 +54,7 @@ class CaptionedImages(ImageArray):
         skipped: Skipped | None = None,
         places: np.ndarray | None = None,
         sources: Sequence[str] | None = None,
+        shows: Sequence[Any] | np.ndarray | None = None,
     ) -> None:
         super().__init__(images, labels, name=name, splits=splits)
         if len(captions) != len(self.images):
@@ -67,10 +70,20 @@ class CaptionedImages(ImageArray):
         self.sources = None if sources is None else [str(source) for source in sources]
         if self.sources is not None and len(self.sources) != len(self.images):
             raise ValueError(f"sources has {len(self.sources)} entries for {len(self.images)} images")
+        if shows is not None and len(shows) != len(self.images):
+            raise ValueError(f"shows has {len(shows)} entries for {len(self.images)} images")
+        self.shows = of_pictures(shows)
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
-        """Every pair once; those of equal captions are kept apart, see :func:`nearfar.sources.order.apart`."""
-        return apart(self.captions, rng)
+        """Every picture once, with one of its captions, so that two captions of a picture never meet as negatives;
+        those of equal captions are kept apart, see :func:`nearfar.sources.order.apart`."""
+        rows = np.arange(len(self)) if self.shows is None else one_of_each(self.shows, rng)
+        return rows[apart([self.captions[row] for row in rows], rng)]
+
+    @property
+    def epoch_size(self) -> int:
+        """The number of pictures; a run of so many epochs has steps for all of their pairs."""
+        return len(self) if self.shows is None else int(self.shows.max()) + 1
 
     def contents(self) -> Mapping[str, str]:
         found = {**super().contents(), "captions": digest_of(self.captions)}
@@ -86,6 +99,21 @@ class CaptionedImages(ImageArray):
         found = super().batch(indices)
         places = None if self.places is None else torch.from_numpy(self.places[indices])
         return PairBatch(found.images, [self.captions[i] for i in indices], torch.as_tensor(indices), places)
+
+
+def of_pictures(shows: Sequence[Any] | np.ndarray | None) -> np.ndarray | None:
+    """(N,) the number of the picture of each pair, from 0; ``None`` where every pair has its own."""
+    if shows is None:
+        return None
+    found, number = np.unique(np.asarray([str(each) for each in shows], dtype=object).astype(str), return_inverse=True)
+    return None if len(found) == len(shows) else number
+
+
+def one_of_each(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random position of each group, groups in their order."""
+    by_group = np.argsort(group, kind="stable")
+    counts = np.bincount(group)
+    return by_group[np.cumsum(counts) - counts + rng.integers(counts)]
 
 
 def _places(places: np.ndarray, count: int) -> np.ndarray:

@@ -98,7 +98,8 @@ class ZeroVL(PairMethod):
         order = data.order(rng)
         if not self.debiased or sources is None or self.examples_per_step is None:
             return order
-        return by_source(sources, order, self.examples_per_step, rng)
+        chosen = [sources[row] for row in order]
+        return order[by_source(chosen, np.arange(len(order)), self.examples_per_step, rng)]
 
     def views(self, batch: PairBatch) -> Views:  # type: ignore[override]
         images, captions = super().views(batch)

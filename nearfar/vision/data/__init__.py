@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.opening import nothing_there
-from nearfar.sources.shards.places import ARCHIVES, expanded, shards_below
+from nearfar.sources.shards.places import ARCHIVES
 from nearfar.sources.shards.remote import fetched, is_url
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of
@@ -18,12 +18,12 @@ from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
 from nearfar.vision.data.binary import idx, is_idx, is_stl10, npy, stl10
 from nearfar.vision.data.deep import Shown
-from nearfar.vision.data.folder import ImageFolder, has_picture, passed_over
+from nearfar.vision.data.folder import ImageFolder, passed_over
 from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
 from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
 from nearfar.vision.data.shapes import ShapeImages, shape_images
-from nearfar.vision.data.shards import ShardedPictures, sharded, sharded_at
+from nearfar.vision.data.shards import ShardedPictures, in_parts, shards_at
 from nearfar.vision.data.video import TemporalPairs, shape_clips
 
 __all__ = [
@@ -115,17 +115,12 @@ def load(
         if name == "shape-clips":
             return shape_clips(size or 32)
         return _digits(name, size or (32 if name == "large-digits" else 16))
-    if is_url(str(data)):
-        if Path(data).suffix.lower() not in ONE_FILE:
-            options = {"strict": strict, "max_bad": max_bad, "verify": verify, "image": image_column, "shown": shown}
-            return sharded_at(str(data), size or 96, mix, **options)
+    if is_url(str(data)) and Path(data).suffix.lower() in ONE_FILE:
         data = fetched(str(data))
-    path = Path(data)
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad, "shown": shown}
-    reading = {**checks, "verify": verify, "image": image_column, "mix": mix}
-    if "{" in str(data) and not path.exists():
-        return sharded(_named(str(data)), path.parent, size or 96, **reading)
-    if not path.exists():
+    path = Path(data)
+    archives = None if path.is_dir() else shards_at(data, mix)
+    if archives is None and not path.exists():
         raise nothing_there(path, EMBEDDED)
     if path.is_dir():
         if any(path.glob("data_batch_[0-9]*")) or ((path / "train").is_file() and (path / "meta").is_file()):
@@ -136,10 +131,12 @@ def load(
             return stl10(path)
         if parquet_files(path):
             return parquet(path, size or 96, **checks)
-        archives = shards_below(path)
-        if archives and not has_picture(path):
-            return sharded(archives, path, size or 96, **reading)
-        return _folder(path, size or 96, verify=verify, **checks)
+        archives = shards_at(path, mix)
+        if archives is None:
+            return _folder(path, size or 96, verify=verify, **checks)
+    if archives is not None:
+        more = {"verify": verify, "image": image_column, "mix": archives.mix}
+        return in_parts(archives.shards, archives.name, size or 96, **more, **checks)
     if path.suffix == ".npz":
         return npz(path)
     if path.suffix == ".npy":
@@ -152,25 +149,10 @@ def load(
         return _table(path, size or 96, image_column, label_column, root, **checks)
     if path.suffix in (".parquet", ".pq"):
         return parquet(path, size or 96, **checks)
-    if path.suffix.lower() in ARCHIVES:
-        return sharded([path], path, size or 96, **reading)
     raise ValueError(
         f"{path} is no image collection this reads; accepted are a folder of pictures, a CIFAR, MNIST or STL-10 "
         f"folder, .npz, .npy, {', '.join((*ARCHIVES, *TABLES))}"
     )
-
-
-def _named(text: str) -> list[Path]:
-    """Archives by a name with ranges and choices in braces.
-
-    Raises:
-        FileNotFoundError: one of them is not there.
-    """
-    paths = [Path(each) for each in expanded(text)]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(f"there is no file {missing[0]} ({len(missing):,} of the {len(paths):,} of {text})")
-    return paths
 
 
 def _table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +17,8 @@ from nearfar.sources.order import mixed
 from nearfar.sources.shards.cache import file_cache
 from nearfar.sources.shards.index import Index, index_of, verdicts
 from nearfar.sources.shards.members import Members, Part, part_of
-from nearfar.sources.shards.places import LocalShard, Shard
-from nearfar.sources.shards.remote import MIX, remote_shards
+from nearfar.sources.shards.places import ARCHIVES, LocalShard, Shard, expanded, shards_below
+from nearfar.sources.shards.remote import MIX, is_url, remote_shards
 from nearfar.sources.shards.samples import by_key, label_in
 from nearfar.sources.skipped import BadDataError, Skipped, plain
 from nearfar.sources.splits import by_split
@@ -27,9 +27,11 @@ from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, decode, quiet, why_unreadable
 from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 from nearfar.vision.data.encoded import EncodedPictures
-from nearfar.vision.data.folder import SUFFIXES, passed_over
+from nearfar.vision.data.folder import SUFFIXES, has_picture, passed_over
 
-__all__ = ["ShardedPictures", "picture_in", "sharded", "sharded_at"]
+__all__ = ["ShardedPictures", "in_parts", "picture_in", "shards_at"]
+
+Also = Callable[[Index, Mapping[str, int]], Any]
 
 ENDINGS = tuple(suffix[1:] for suffix in SUFFIXES)
 
@@ -63,6 +65,8 @@ class ShardedPictures(EncodedPictures):
         verify: decode every picture when a shard is seen for the first time.
         folder: name of the part, such as ``train``, where several have one list of what was left out.
         shown: the window and the bands of pictures that are not three colours of 8 bits.
+        also: what to keep of each example besides, from the shard's index and the positions of its members by their
+            endings; in :attr:`kept`.
 
     Raises:
         ValueError: no archive, no picture in them. OSError: a shard cannot be had.
@@ -83,13 +87,14 @@ class ShardedPictures(EncodedPictures):
         verify: bool = False,
         folder: str = "",
         shown: Shown = AS_THEY_ARE,
+        also: Also | None = None,
     ) -> None:
         if size < 1 or mix < 0:
             raise ValueError(f"size must be at least 1 pixel and mix at least 0 shards, got {size} and {mix}")
         self.size, self.name, self.mix, self.shown = size, name, mix, shown
         self._splits = dict(splits or {})
         with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
-            found = [*pool.map(lambda shard: _look(shard, image, verify, shown), shards)]
+            found = [*pool.map(lambda shard: _look(shard, image, verify, shown, also), shards)]
         self.members = Members(shards, [each.part for each in found])
         bad = [pair for each in found for pair in each.bad]
         self.skipped = Skipped(
@@ -100,6 +105,7 @@ class ShardedPictures(EncodedPictures):
             raise ValueError(f"{name} holds no readable picture in {len(shards):,} archives{first}")
         self.skipped.set_aside(bad, plain(name))
         self.labels = _labels(found)
+        self.kept = [value for each in found for value in each.kept]
 
     def __len__(self) -> int:
         return len(self.members)
@@ -135,34 +141,58 @@ class ShardedPictures(EncodedPictures):
 
 
 class _Found(NamedTuple):
-    """The pictures of one shard, what each is labelled and the folder that it is in, and what was left out."""
+    """The pictures of one shard, what each is labelled, the folder that it is in, what else is kept of it, and what
+    was left out."""
 
     part: Part
     labels: list[str | None]
     folders: list[str]
+    kept: list[Any]
     bad: list[tuple[str, str]]
 
 
-def sharded(paths: Sequence[Path], root: Path, size: int, **options: Any) -> ShardedPictures:
-    """Local shards as a collection; see :func:`in_parts`. ``root`` is what their names are given below."""
-    return in_parts([LocalShard(path, root) for path in paths], root.name, size, **options)
+class Found(NamedTuple):
+    """Shards, what to call them together, and how many are mixed at a time; see :func:`shards_at`."""
+
+    shards: list[Shard]
+    name: str
+    mix: int
 
 
-def sharded_at(url: str, size: int, mix: int = 0, **options: Any) -> ShardedPictures:
-    """Shards at a URL as a collection; see :func:`in_parts`. Few are mixed at a time, which the cache must hold twice.
+def shards_at(data: Path | str, mix: int = 0) -> Found | None:
+    """The shards that a name means: a URL, names with braces, an archive, a folder of archives without pictures;
+    ``None`` where it is nothing of the kind.
+
+    Of those at URLs few are mixed at a time, which the cache must hold twice.
 
     Raises:
-        ValueError: the cache is too small for them.
+        FileNotFoundError: there are not as many as it says. ValueError: the cache is too small. OSError: they cannot
+            be had.
     """
-    shards = remote_shards(url)
-    together = mix or MIX
-    needed, limit = sum(sorted((s.size for s in shards), reverse=True)[: 2 * together]), file_cache().limit
-    if needed > limit:
-        raise ValueError(
-            f"{together} shards of {url} mixed at a time, and the next ones, take {needed / 1e9:,.2f} GB, and the "
-            f"cache holds {limit / 1e9:,.2f} GB; raise NEARFAR_CACHE_LIMIT, or lower --mix"
-        )
-    return in_parts(shards, url.rstrip("/").rpartition("/")[2], size, mix=together, **options)
+    text, path = str(data), Path(data)
+    if is_url(text):
+        shards = remote_shards(text)
+        together = mix or MIX
+        most, limit = sum(sorted((s.size for s in shards), reverse=True)[: 2 * together]), file_cache().limit
+        if most > limit:
+            raise ValueError(
+                f"{together} shards of {text} mixed at a time, and the next ones, take {most / 1e9:,.2f} GB, and the "
+                f"cache holds {limit / 1e9:,.2f} GB; raise NEARFAR_CACHE_LIMIT, or lower --mix"
+            )
+        return Found([*shards], text.rstrip("/").rpartition("/")[2], together)
+    root, paths = path, [path]
+    if "{" in text and not path.exists():
+        root, paths = path.parent, [Path(each) for each in expanded(text)]
+        missing = [each for each in paths if not each.is_file()]
+        if missing:
+            raise FileNotFoundError(f"there is no file {missing[0]} ({len(missing):,} of the {len(paths):,} of {text})")
+    elif path.is_dir():
+        paths = shards_below(path)
+        if not paths or has_picture(path):
+            return None
+    elif path.suffix.lower() not in ARCHIVES or not path.is_file():
+        return None
+    return Found([LocalShard(each, root) for each in paths], root.name, mix)
 
 
 def in_parts(shards: Sequence[Shard], name: str, size: int, **options: Any) -> ShardedPictures:
@@ -199,10 +229,10 @@ def picture_in(parts: Mapping[str, int], image: str | None = None) -> list[int]:
     return plainly[:1] or [row for ending, row in parts.items() if ending.rpartition(".")[2] in ENDINGS]
 
 
-def _look(shard: Shard, image: str | None, verify: bool, shown: Shown) -> _Found:
+def _look(shard: Shard, image: str | None, verify: bool, shown: Shown, also: Also | None) -> _Found:
     index = index_of(shard)
     wanted = image.lower().lstrip(".") if image else None
-    rows, labels, folders = [], [], []
+    rows, labels, folders, kept = [], [], [], []
     for key, parts in by_key(index).items():
         folder = key.rpartition("/")[0]
         if any(passed_over(part) for part in folder.split("/")) or key.rpartition("/")[2].startswith("."):
@@ -212,6 +242,8 @@ def _look(shard: Shard, image: str | None, verify: bool, shown: Shown) -> _Found
             rows.append(row)
             labels.append(label)
             folders.append(plain(folder) or ".")
+            if also is not None:
+                kept.append(also(index, parts))
     members = Members([shard], [part_of(index, rows)])
 
     def judge() -> list[tuple[str, str]]:
@@ -228,6 +260,7 @@ def _look(shard: Shard, image: str | None, verify: bool, shown: Shown) -> _Found
         part_of(index, [rows[place] for place in fine]),
         [labels[place] for place in fine],
         [folders[place] for place in fine],
+        [kept[place] for place in fine] if also is not None else [],
         bad,
     )
 
