@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -22,6 +23,10 @@ CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGUSR1:
 _REASON = {INTERRUPTED: "Ctrl-C", TERMINATED: "SIGTERM", REQUEUE: "SIGUSR1"}
 # One Ctrl-C may arrive twice: from the terminal, and from a launcher that passes it on.
 _SAME_PRESS = 0.5
+# What an operation that Python cannot interrupt gets to end by itself, in seconds.
+_GRACE = 1.0
+_ANSWER = b"\nnearfar: finishing this step and saving; press Ctrl-C again to stop at once\n"
+_STUCK = b"\nnearfar: stopping as soon as the operation that runs has ended; press Ctrl-C again to end the process\n"
 
 
 class Stopped(SystemExit):
@@ -46,6 +51,10 @@ class StopSignals:
     A second Ctrl-C raises ``KeyboardInterrupt`` at once, a third one is left to the system. With ``patient=False``
     the first one does so already, for runs that have nothing to save. Outside the main thread, where Python
     allows no handlers, nothing happens.
+
+    Python runs handlers between two of its own instructions, and an operation of torch may take minutes. A thread is
+    therefore told of Ctrl-C by the system as well: it answers at once, and ends the process at the third where the
+    operation never ended. Where something else already listens in this way (a notebook's kernel), it is left alone.
     """
 
     def __init__(self, *, patient: bool = True) -> None:
@@ -54,14 +63,19 @@ class StopSignals:
         self._since = 0.0
         self._process = os.getpid()
         self._previous: dict[signal.Signals, Any] = {}
+        self._listener: Listener | None = None
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.getsignal(number) for number in CODES}
+            self._listener = Listener.started(self.patient)
             self.claim()
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, *trace: Any) -> None:
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous = {}
@@ -94,9 +108,67 @@ class StopSignals:
                 raise KeyboardInterrupt
         if self.code == 0:
             self.code, self._since = CODES[signal.Signals(number)], time.monotonic()
-            if self.patient and number == signal.SIGINT and distributed.rank() == 0:
-                # Not print: the interrupted code may be in the middle of one.
-                os.write(2, b"\nnearfar: finishing this step and saving; press Ctrl-C again to stop at once\n")
+            if self.patient and number == signal.SIGINT and self._listener is None:
+                _tell(_ANSWER)
+
+
+class Listener:
+    """A thread that hears of Ctrl-C from the system, whatever the main thread is doing.
+
+    Args:
+        patient: whether the first one only asks, and the second stops.
+        read, write: ends of a pipe to which the system writes the number of every signal.
+    """
+
+    def __init__(self, patient: bool, read: int, write: int) -> None:
+        self.patient, self._read, self._write = patient, read, write
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    @classmethod
+    def started(cls, patient: bool) -> Listener | None:
+        """One that listens from now on; ``None`` where something else does. In the main thread."""
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        if before != -1:
+            signal.set_wakeup_fd(before)
+            os.close(read)
+            os.close(write)
+            return None
+        found = cls(patient, read, write)
+        found._thread.start()
+        return found
+
+    def stop(self) -> None:
+        """Listen no longer. In the main thread."""
+        self._ended.set()
+        signal.set_wakeup_fd(-1)
+        os.write(self._write, b"\0")  # closing would not wake it, as workers hold the pipe too
+        self._thread.join()
+        os.close(self._write)
+        os.close(self._read)
+
+    def _listen(self) -> None:
+        presses, last = 0, -math.inf
+        while not self._ended.is_set():
+            numbers = os.read(self._read, 256)
+            # Loaders' workers share the pipe: what comes at the same time is one press.
+            if signal.SIGINT not in numbers or time.monotonic() - last < _SAME_PRESS:
+                continue
+            presses, last = presses + 1, time.monotonic()
+            if presses == 1 and self.patient:
+                _tell(_ANSWER)
+            elif not self._ended.wait(_GRACE):
+                if presses >= 3:
+                    os._exit(INTERRUPTED)
+                _tell(_STUCK)
+
+
+def _tell(text: bytes) -> None:
+    """Write to standard error; not by print, as the interrupted code may be in the middle of one."""
+    if distributed.rank() == 0:
+        os.write(2, text)
 
 
 class Stopping(L.Callback):
