@@ -121,7 +121,7 @@ class Training:
         return self.batch_size
 
     def total_steps(self, size: int) -> int:
-        """Optimiser steps for a collection of ``size`` examples."""
+        """Optimiser steps for a collection whose epoch has ``size`` examples (:attr:`Data.epoch_size`)."""
         if self.steps is not None:
             return self.steps
         batches = max(size // min(self.examples, size), 1)
@@ -223,7 +223,7 @@ def _loader(
         return asked, total, training.examples
     if len(data) < 1:
         raise ValueError(f"{data.name} holds no examples to train on")
-    total = training.total_steps(len(data))
+    total = training.total_steps(data.epoch_size)
     sampler = data.sampler(
         training.examples,
         total * training.accumulate,

@@ -168,8 +168,9 @@ def largest_batch(method: Method, data: Data, *, below: int | None = None, share
         below: only sizes below this one, whatever the collection's size.
         share: of the memory that is free, what may be used.
     """
-    limit = min(LARGEST, len(data) // STEPS_PER_EPOCH) if below is None else min(below - 1, len(data))
-    limit = max(limit, min(SMALLEST, len(data)))
+    examples = data.epoch_size
+    limit = min(LARGEST, examples // STEPS_PER_EPOCH) if below is None else min(below - 1, examples)
+    limit = max(limit, min(SMALLEST, examples))
     weights = sum(p.nbytes for p in method.parameters() if p.requires_grad)
     fixed = 3 * weights  # their gradients and the optimiser's two moments
     found: int | None = None

@@ -77,8 +77,8 @@ def decide(
             on a processor.
         say: told one line at a time.
     """
-    size = None if isinstance(collection, Interaction) else len(collection)
-    count = "" if size is None else f"{size:,} examples of "
+    size = None if isinstance(collection, Interaction) else collection.epoch_size
+    count = "" if size is None else f"{len(collection):,} examples of "
     say(f"{entry.name} learns from {count}{collection.name} on {device_in_words()}")
     say(f"  {in_words(arguments, entry)}, batch {training.batch_size}; timing {TIMED} steps")
     seconds, memory = time_steps(entry, collection, arguments, training)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfar.series.data import SeriesSet, Windows, load
+from nearfar.reproductions.arms import build
+from nearfar.series.data import SeriesBatch, SeriesSet, Windows, load
 from nearfar.series.data.columns import calendar
+from nearfar.training import Training, fit
 
 
 def read(path: Path, text: str, **options: object) -> SeriesSet:
@@ -148,3 +150,21 @@ def test_wrong_arrays() -> None:
         SeriesSet([np.zeros(3)], np.zeros(2))
     with pytest.raises(FileNotFoundError, match="embedded are rhythms"):
         load("no such file.csv")
+
+
+def test_an_epoch_has_all_sections_in_its_order_and_in_its_length() -> None:
+    rng = np.random.default_rng(0)
+    data = SeriesSet([rng.normal(size=64), rng.normal(size=16)], section=16)
+    assert (len(data), data.epoch_size) == (2, 5)
+    seen: list[int] = []
+
+    class Watched(SeriesSet):
+        def training_batch(self, indices: np.ndarray) -> SeriesBatch:
+            seen.extend(indices.tolist())
+            return super().training_batch(indices)
+
+    watched = Watched(data.series, section=16)
+    method = build("ts2vec", watched, 0, hidden=4, out_features=4, depth=2)
+    fit(method, watched, Training(epochs=2, batch_size=1, monitor_every=-1), progress=False)
+    assert len(seen) == 10
+    assert sorted(seen[:5]) == sorted(seen[5:]) == [0, 1, 2, 3, 4]
