@@ -15,6 +15,7 @@ BENCHMARKS = {
     "ranks": ["ranks.py"],
     "views": ["views.py"],
     "folder-views": ["folder_views.py"],
+    "shards": ["shards.py"],
     "scaling": ["scaling.py"],
     "startup": ["startup.py"],
     "end-to-end": ["end_to_end.py"],

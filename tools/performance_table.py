@@ -54,6 +54,19 @@ def folder_views(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {work} | lightly | {row['ratio']:.1f}x | {FULL_RECIPE}x | |"
 
 
+def shards(found: dict[str, Any]) -> Iterator[str]:
+    disk, packed = found["packing"]["disk"], found["packing"]["bytes_a_picture"] / 1000
+    for row in found["views"]:
+        work = (
+            f"SimCLR views of camera-size JPEG files, packed to 256 px ({packed:.0f} kB each, {disk:.1%} of the disk)"
+        )
+        peer = "PIL and lightly's transforms" if "stand-in" in row["peer_is"] else "lightly"
+        yield f"| {work}, {row['size']} px | {peer} from the files | {row['shards_ratio']:.0f}x | {FULL_RECIPE}x | |"
+    for row in found["steps"]:
+        work = f"SimCLR steps at {row['size']} px from shards packed to {row['packed_at']} px, {row['encoder']}"
+        yield f"| {work} | the pictures in memory | {1 + row['cost']:.3f} of it | 1.1 | |"
+
+
 def end_to_end(found: dict[str, Any]) -> Iterator[str]:
     ratio = found["images_per_second"]["cpu"]["ratio"]
     ours, theirs = found["knn"]["nearfar"], found["knn"]["peer"]
@@ -73,6 +86,7 @@ FORMS = {
     "losses": losses,
     "views": views,
     "folder-views": folder_views,
+    "shards": shards,
     "end-to-end": end_to_end,
     "startup": startup,
 }

@@ -8,13 +8,17 @@ what the reader makes of them.
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nearfar.common.memory import check_room
 
-__all__ = ["class_names", "image_columns", "read_columns", "rows_of", "schema_of", "text_columns"]
+__all__ = ["RowGroups", "class_names", "image_columns", "read_columns", "rows_of", "schema_of", "text_columns"]
 
 PIECE = 64 << 20
 """Bytes that the rows read at a time may take."""
@@ -24,6 +28,90 @@ MOST_ROWS = 1024
 
 CELL = 64
 """Bytes that a value takes in Python, at least."""
+
+
+CACHED = 256 << 20
+"""Bytes of row groups that a process keeps unpacked."""
+
+
+class RowGroups:
+    """One column of many files, any row of which is read by its number; a group of rows is unpacked for it and kept.
+
+    Args:
+        paths: the files.
+        column: what is read, which every file has.
+
+    Raises:
+        ValueError: no parquet, or no such column.
+    """
+
+    def __init__(self, paths: Sequence[Path], column: str) -> None:
+        self.paths, self.column = [*paths], column
+        files, groups, counts, sizes = [], [], [], []
+        for number, path in enumerate(paths):
+            file = _opened(path)
+            if column not in file.schema_arrow.names:
+                raise ValueError(
+                    f"{path} has no column {column!r}; its columns are {', '.join(file.schema_arrow.names)}"
+                )
+            for group in range(file.metadata.num_row_groups):
+                told = file.metadata.row_group(group)
+                chunks = [told.column(i) for i in range(told.num_columns)]
+                mine = [c for c in chunks if f"{c.path_in_schema}.".startswith(f"{column}.")]
+                files.append(number)
+                groups.append(group)
+                counts.append(told.num_rows)
+                sizes.append(sum(c.total_uncompressed_size for c in mine))
+        self.files, self.groups, self.sizes = np.array(files), np.array(groups), np.array(sizes, np.int64)
+        self.ends = np.cumsum(counts, dtype=np.int64)
+        self.of = np.repeat(np.arange(len(counts)), counts)
+        self._begin()
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    @property
+    def together(self) -> int:
+        """How many groups fit into half of what is kept, at least one."""
+        return max(CACHED // 2 // max(int(self.sizes.max(initial=1)), 1), 1)
+
+    def read(self, row: int) -> Any:
+        """The value of a row, as a Python value.
+
+        Raises:
+            ValueError: its group is damaged, or claims more than one file may take.
+        """
+        group = int(self.of[row])
+        with self._lock:
+            values = self._kept.get(group)
+            if values is None:
+                values = self._kept[group] = self._unpacked(group)
+                while len(self._kept) > 1 and sum(int(self.sizes[each]) for each in self._kept) > CACHED:
+                    self._kept.popitem(last=False)
+            else:
+                self._kept.move_to_end(group)
+        return values[int(row - (self.ends[group - 1] if group else 0))].as_py()
+
+    def _unpacked(self, group: int) -> Any:
+        import pyarrow as pa
+
+        path = self.paths[self.files[group]]
+        check_room(int(self.sizes[group]), f"{path}, row group {self.groups[group]}")
+        try:
+            return _opened(path).read_row_group(int(self.groups[group]), columns=[self.column]).column(0)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+
+    def _begin(self) -> None:
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
 
 
 def schema_of(path: Path) -> Any:

@@ -12,7 +12,7 @@ from nearfar.system import Command
 
 def _parse_pack(words: Sequence[str]) -> int:
     parser = Parser(prog="nearfar data pack", description=COMMANDS["data pack"].help)
-    parser.add_argument("data", help="a folder of pictures, or archives of them")
+    parser.add_argument("data", help="a folder of pictures, archives or parquet files of them")
     parser.add_argument("-o", "--out", type=Path, required=True, help="a new folder for the shards")
     parser.add_argument("--size", type=int, default=256, help="the shorter side in pixels; smaller ones stay")
     parser.add_argument("--quality", type=int, default=90, help="of JPEG, from 1 to 100")
@@ -20,11 +20,13 @@ def _parse_pack(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the order")
     parser.add_argument("--max-bad", type=float, default=0.1, help="largest share of unreadable pictures, in [0, 1]")
     options = parser.parse_args(words)
-    from nearfar.vision.data import load
+    from nearfar.vision.data import load, parquet, parquet_files
     from nearfar.vision.packing import pack
 
+    path = Path(options.data)
+    columns = path.suffix in (".parquet", ".pq") or (path.is_dir() and parquet_files(path))
     found = pack(
-        load(options.data, max_bad=options.max_bad),
+        parquet(path, 96, max_bad=options.max_bad, held=0) if columns else load(options.data, max_bad=options.max_bad),
         options.out,
         size=options.size,
         quality=options.quality,

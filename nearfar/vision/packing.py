@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -13,23 +12,25 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from nearfar.common.randomness import derive_seed
 from nearfar.sources.fingerprint import total
 from nearfar.sources.labels import known
 from nearfar.sources.shards.writing import begin_folder, write_shard
 from nearfar.training import Data
-from nearfar.vision.data.decode import FORMATS, PictureError, decode, quiet
+from nearfar.vision.data.decode import PictureError, decode, quiet
 from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 from nearfar.vision.data.encoded import EncodedPictures
+from nearfar.vision.data.rows import ParquetPictures
+from nearfar.vision.data.shards import ShardedPictures
 
 __all__ = ["Packed", "pack", "shrunk"]
 
 TRIED = 32
 """Pictures by which the disk that shards take is foretold."""
 
-KEPT = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+KEPT = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"WEBP": "webp"}
+"""What files that may be kept as they are begin with, WEBP after eight bytes, and their endings."""
 
 
 class Packed(NamedTuple):
@@ -61,14 +62,15 @@ def pack(
 ) -> Packed:
     """Write pictures into tar shards in webdataset's layout: ``KEY.jpg``, ``KEY.json`` and, with labels, ``KEY.cls``.
 
-    Pictures are in an order drawn from ``seed``. One whose shorter side is longer than ``size`` is brought to it by
-    averaging (which is its antialiasing) and written as JPEG; a smaller JPEG, PNG or WebP file is kept to the byte.
-    ``KEY.json`` says where the picture came from and its label, ``KEY.cls`` the number of the class among all in the
-    order of their names. Held-out sets are shards of their own names (``train-00000.tar``, ``test-00000.tar``). Equal
-    pictures and settings give equal files. A call that was interrupted goes on where it stopped.
+    Pictures are in an order drawn from ``seed``, that of an epoch of training. One whose shorter side is longer than
+    ``size`` is brought to it by averaging (which is its antialiasing) and written as JPEG; a smaller JPEG, PNG or WebP
+    file is kept to the byte. ``KEY.json`` says where the picture came from and its label, ``KEY.cls`` the number of the
+    class among all in the order of their names. Held-out sets are shards of their own names (``train-00000.tar``,
+    ``test-00000.tar``). Equal pictures and settings give equal files. A call that was interrupted goes on where it
+    stopped.
 
     Args:
-        data: pictures in files or archives.
+        data: pictures in files, archives or parquet that is read in place.
         out: a new folder, or one that an interrupted call began. Nothing in it is ever overwritten.
         size: the shorter side in pixels.
         quality: of JPEG, in [1, 100].
@@ -94,12 +96,12 @@ def pack(
     settings = {"size": size, "quality": quality, "per_shard": per_shard, "seed": seed}
     described = {name or "all": total(part) for name, part in parts.items()}
     begin_folder(out, {**settings, "pictures": described, "classes": _classes(data)})
-    before = sum(_bytes(part, row) for part in parts.values() for row in range(len(part)))
+    before = sum(map(_bytes, parts.values()))
     _check_disk(parts, out, before, size, quality, say)
     shards = written = pictures = 0
     for name, part in parts.items():
         part.skipped.keep_in(out / "skipped.tsv")
-        order = np.random.default_rng(derive_seed(seed, "pack", name)).permutation(len(part))
+        order = part.order(np.random.default_rng(derive_seed(seed, "pack", name)))
         classes = _classes(part if part.labels is not None else data)
         for number, start in enumerate(range(0, len(order), per_shard)):
             path = out / f"{name}{'-' * bool(name)}{number:05}.tar"
@@ -123,9 +125,9 @@ def shrunk(source: str | bytes, size: int, quality: int, shown: Shown = AS_THEY_
     content = source if isinstance(source, bytes) else _content(source)
     pixels = decode(content, least=2 * size, shown=shown)
     height, width = pixels.shape[:2]
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if min(image.size) <= size and image.format in KEPT:
-            return KEPT[image.format], content
+    kept = next((ending for sign, ending in KEPT.items() if content[8 * (ending == "webp") :].startswith(sign)), None)
+    if min(height, width) <= size and kept is not None:  # of its own size then: what is reduced stays larger than this
+        return kept, content
     if min(height, width) > size:
         scale = size / min(height, width)
         sides = max(round(width * scale), size), max(round(height * scale), size)
@@ -179,12 +181,14 @@ def _classes(data: Data) -> list[str]:
     return [str(name) for name in np.unique(data.labels[known(data.labels)])]
 
 
-def _bytes(part: EncodedPictures, row: int) -> int:
-    members = getattr(part, "members", None)
-    if members is not None:
-        return int(members.packed[row])
-    source = part.encoded(row)
-    return len(source) if isinstance(source, bytes) else os.path.getsize(source)
+def _bytes(part: EncodedPictures) -> int:
+    """What the pictures take where they are now."""
+    if isinstance(part, ShardedPictures):
+        return int(part.members.packed.sum())
+    if isinstance(part, ParquetPictures):
+        return part.total_bytes
+    sources = (part.encoded(row) for row in range(len(part)))
+    return sum(len(each) if isinstance(each, bytes) else os.path.getsize(each) for each in sources)
 
 
 def _check_disk(

@@ -22,6 +22,7 @@ from nearfar.vision.data.folder import ImageFolder, passed_over
 from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
 from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
+from nearfar.vision.data.rows import ParquetPictures
 from nearfar.vision.data.shapes import ShapeImages, shape_images
 from nearfar.vision.data.shards import ShardedPictures, in_parts, shards_at
 from nearfar.vision.data.video import TemporalPairs, shape_clips
@@ -32,10 +33,13 @@ __all__ = [
     "ImageFolder",
     "ImageGroups",
     "Inflated",
+    "ParquetPictures",
     "ShapeImages",
     "ShardedPictures",
     "TemporalPairs",
     "load",
+    "parquet",
+    "parquet_files",
 ]
 
 EMBEDDED = {

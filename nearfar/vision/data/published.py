@@ -21,6 +21,7 @@ from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray
 from nearfar.vision.data.decode import PictureError, quiet, square
 from nearfar.vision.data.deep import AS_THEY_ARE, Shown
+from nearfar.vision.data.rows import ParquetPictures
 
 
 def cifar(folder: Path) -> ImageArray:
@@ -108,9 +109,19 @@ def npz(path: Path) -> ImageArray:
         raise ValueError(f"{path}: {error}") from error
 
 
+HELD = 1 << 30
+"""Bytes of pixels, at the size that is asked for, up to which pictures of parquet files are held in memory."""
+
+
 def parquet(
-    path: Path, size: int, *, strict: bool = False, max_bad: float = 0.1, shown: Shown = AS_THEY_ARE
-) -> ImageArray:
+    path: Path,
+    size: int,
+    *,
+    strict: bool = False,
+    max_bad: float = 0.1,
+    shown: Shown = AS_THEY_ARE,
+    held: int = HELD,
+) -> ImageArray | ParquetPictures:
     """A parquet file, or a folder of them, with a column of encoded images.
 
     The column is ``image`` or the first that holds bytes, or the Hugging Face struct of ``bytes`` and ``path``.
@@ -121,11 +132,14 @@ def parquet(
     In a folder, files named by a part (``train-00000-of-00002.parquet``, ``validation-...``, or in folders called so)
     are that part: those for training are trained on, the others held out; see :mod:`nearfar.sources.splits`.
 
+    Parts of more than ``held`` bytes of pixels at ``size`` are read in place (:class:`ParquetPictures`), and training
+    then sees whole pictures, as of a folder; of others it sees central squares, which are held in memory.
+
     Raises:
         ValueError: no parquet, no such column, no readable row.
         BadDataError: more unreadable rows than ``strict`` or ``max_bad`` allows.
     """
-    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad, "shown": shown}
+    checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad, "shown": shown, "held": held}
     if not path.is_dir():
         return _parquet_part([path], size, path.stem, **checks)
     files = parquet_files(path)
@@ -138,8 +152,8 @@ def parquet(
             f"{rest[0].name}",
             stacklevel=2,
         )
-    held = {name: _parquet_part(of, size, name, **checks) for name, of in parts.items() if name != "train"}
-    return _parquet_part(parts["train"], size, path.stem, splits=held, **checks)
+    others = {name: _parquet_part(of, size, name, **checks) for name, of in parts.items() if name != "train"}
+    return _parquet_part(parts["train"], size, path.stem, splits=others, **checks)
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -150,18 +164,34 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def _parquet_part(
-    files: Sequence[Path], size: int, name: str, *, splits: Mapping[str, Data] | None = None, **checks: Any
-) -> ImageArray:
+    files: Sequence[Path],
+    size: int,
+    name: str,
+    *,
+    held: int,
+    splits: Mapping[str, Data] | None = None,
+    **checks: Any,
+) -> ImageArray | ParquetPictures:
     schema = schema_of(files[0])
     label = next((n for n in LABELS if n in schema.names), None)
     wanted = [n for n in (label, "id" if "id" in schema.names else None) if n is not None]
-    images, columns, skipped = read_parquet(files, size, others=wanted, **checks)
+    in_place = 3 * size**2 * rows_of(files) > held
+    if in_place:
+        columns: dict[str, list[Any]] = {column: [] for column in wanted}
+        for piece in (piece for path in files if wanted for piece in read_columns(path, wanted)):
+            for column, values in piece.items():
+                columns[column] += values
+    else:
+        images, columns, skipped = read_parquet(files, size, others=wanted, **checks)
     labels = None if label is None else labels_of(columns[label])
     classes = None if label is None else class_names(schema, label)
     if labels is not None and classes is not None and labels.dtype.kind in "iu":
         labels = np.array(["", *classes])[np.where((labels >= 0) & (labels < len(classes)), labels + 1, 0)]
     ids = np.asarray(columns["id"]) if "id" in schema.names else None
-    data = ImageArray(images, labels, ids=ids, name=name, splits=splits)
+    told: dict[str, Any] = {"labels": labels, "ids": ids, "name": name, "splits": splits}
+    if in_place:
+        return ParquetPictures(files, _image_column(files[0], schema), size, **told, **checks)
+    data = ImageArray(images, **told)
     data.skipped = skipped
     return data
 
