@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.encoders.language_models import Answering, LanguageModel
-from nearfar.graph.data.text_graph import candidates, text_vectors
+from nearfar.graph.data.text_graph import candidates
+from nearfar.sources.words import text_vectors
 
 __all__ = ["Asking", "described", "verdicts"]
 

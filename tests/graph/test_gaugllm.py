@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from nearfar.cli import main
 from nearfar.encoders.language_models import Answering, Kept, LanguageModel
 from nearfar.graph.data import TextGraph, load
-from nearfar.graph.data.text_graph import candidates, context_sentences, notes, text_vectors
+from nearfar.graph.data.text_graph import candidates, context_sentences, notes
 from nearfar.graph.describing import Asking, described, verdicts
 from nearfar.graph.methods.gaugllm import GAugLLM
 from nearfar.graph.prompt_experts import PromptExperts
 from nearfar.graph.views.verdicts import drawn_pairs, edited, without
 from nearfar.reproductions.arms import build, train
+from nearfar.sources.words import text_vectors
 from nearfar.testing import check_method
 from nearfar.training import embed
 from tests.graph.learning import accuracy, division_accuracy

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from nearfar.recommend.data import FeaturedPairs, Interactions, Pairs, load, read_users
 from nearfar.recommend.data.split import held_out
-from nearfar.reproductions.arms import shared
+from nearfar.reproductions.arms import build, shared
 from nearfar.sources.skipped import BadDataError
 
 
@@ -74,6 +74,59 @@ def test_item_features_are_matched_by_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "g.npz", id=np.array(["y"]), image=np.ones((1, 2)))
     with pytest.raises(ValueError, match="no features of 1 of 2 items, the first is x"):
         load(tmp_path / "r.csv", features=str(tmp_path / "g.npz"))
+
+
+ITEMS = "item_id:token\tmovie_title:token_seq\tyear:float\tclass:token\n" + "".join(
+    f"{i}\tfilm number {i} of {'cats' if i % 2 else 'dogs'}\t{'' if i == 3 else 1990 + i}\t{'ab'[i % 2]}\n"
+    for i in range(12)
+)
+USERS = "user_id:token\tage:token\n" + "".join(f"{u}\t{20 + u}\n" for u in range(9))
+
+
+def _recbole(folder: Path) -> Path:
+    folder.mkdir()
+    chosen = "".join(f"{u}\t{(u + i) % 12}\t{i}\n" for u in range(10) for i in range(5))
+    (folder / "films.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + chosen)
+    (folder / "films.item").write_text(ITEMS)
+    (folder / "films.user").write_text(USERS)
+    return folder
+
+
+def test_recboles_folder_says_what_items_and_users_are(tmp_path: Path) -> None:
+    folder = _recbole(tmp_path / "films")
+    with pytest.warns(UserWarning, match=r"films\.user does not describe 1 of 10, the first is 9"):
+        found = load(folder, split="time")
+    assert set(found.item_features) == {"columns", "texts"}
+    columns, row = found.item_features["columns"], [*found.item_ids].index("3")
+    assert columns.shape == (12, 3)  # the year, and two classes
+    assert columns[row].tolist() == [0, 0, 1]  # a gap is the mean
+    texts = found.item_features["texts"]
+    near = texts @ texts[row]
+    odd = np.array([int(name) % 2 == 1 for name in found.item_ids])
+    assert near[odd].mean() > near[~odd].mean()
+    assert found.user_features["columns"][[*found.user_ids].index("9")] == 0
+    alone = load(folder / "films.inter", split="time")
+    assert not alone.item_features
+    named = load(folder / "films.inter", features=str(folder / "films.item"))
+    assert np.array_equal(named.item_features["columns"], columns)
+    assert build("rearm", found, 0).takes is FeaturedPairs
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("thing,year\n1,2\n", "has no column item: it has thing, year"),
+        ("item,year\nz,2\n", "describes none of the 2 that are named"),
+        ("item,year\nx,\ny,\n", "says nothing but names: its columns are year"),
+    ],
+)
+def test_tables_that_say_nothing_of_the_items_are_refused(table: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user,item\na,x\na,y\nb,y\n")
+    (tmp_path / "items.csv").write_text(table)
+    with pytest.raises(ValueError, match=expected):
+        load(tmp_path / "r.csv", features=str(tmp_path / "items.csv"))
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load(tmp_path / "r.csv", people=str(tmp_path / "nobody.csv"))
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,11 @@ class NodeGraph(Data):
         return self.graph
 
     def sample(self, count: int, seed: int = 0) -> Data:
-        """What a run watches: the graph itself, or a part of four times ``count`` nodes of one that has many more."""
-        if self.graph.num_nodes <= WATCHED * count:
+        """What a run watches: the graph itself, or a part of four times ``count`` nodes of one that has many more.
+
+        Graphs that hold more than features and edges are watched whole.
+        """
+        if self.graph.num_nodes <= WATCHED * count or self.gives is not OneGraph:
             return self
         parts = self.parts or Parts(self.graph.edge_index.numpy(), self.graph.num_nodes, 4 * count)
         nodes = parts.nodes(np.random.default_rng(seed), 4 * count)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from nearfar.graph.data.citation import citation_graph
 from nearfar.graph.data.kinds import OneGraph
 from nearfar.graph.data.node_graph import NodeGraph
 from nearfar.sources.fingerprint import digest_of
+from nearfar.sources.words import text_vectors
 
 __all__ = [
     "EXPERTS",
@@ -24,7 +23,6 @@ __all__ = [
     "context_sentences",
     "from_texts",
     "notes",
-    "text_vectors",
 ]
 
 EXPERTS = (
@@ -119,18 +117,6 @@ def context_sentences(degrees: np.ndarray, kind: str) -> list[str]:
         degrees <= few, "few, which tell little", np.where(degrees >= many, "many, which tell much", "some")
     )
     return [f"{kind} It has {int(d)} neighbours: {word}." for d, word in zip(degrees, words, strict=True)]
-
-
-def text_vectors(texts: Sequence[str], *, width: int = 128) -> np.ndarray:
-    """(N, width) rows of unit length: frequencies of words against their frequency in all texts, in fewer dimensions.
-
-    A text without any known word is a row of zeros. Where there are fewer words, columns of zeros fill up.
-    """
-    counted = TfidfVectorizer(sublinear_tf=True, max_features=20_000, token_pattern=r"\w+").fit_transform(texts)
-    kept = min(width, min(counted.shape) - 1)
-    found = TruncatedSVD(kept, random_state=0).fit_transform(counted) if kept > 0 else counted.toarray()[:, :width]
-    rows = normalize(found).astype(np.float32)
-    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])))
 
 
 def candidates(vectors: np.ndarray, edge_index: np.ndarray, *, most: int = MOST) -> tuple[np.ndarray, np.ndarray]:

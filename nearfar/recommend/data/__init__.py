@@ -25,6 +25,7 @@ def load(
     holdout: float = 0.2,
     min_rating: float = 0.0,
     features: str | None = None,
+    people: str | None = None,
     shoppers: int = 600,
     max_bad: float = 0.1,
     strict: bool = False,
@@ -33,13 +34,16 @@ def load(
 
     Args:
         data: a table (``.csv``, ``.tsv``, ``.json``, ``.jsonl``, ``.parquet``) with columns ``user`` and ``item`` and,
-            where known, ``time`` and ``rating``; RecBole's ``.inter`` file or its folder, split or not; an ``.npz``
+            where known, ``time`` and ``rating``; RecBole's ``.inter`` file or its folder, split or not, with what
+            ``.item`` and ``.user`` say; an ``.npz``
             with ``train_indptr``, ``train_indices`` and ``shape`` and perhaps those of ``test``. Or an embedded name.
         split: which interactions of a user are held out: any (``random``) or the latest (``time``). Files that are
             split already stay so.
         holdout: the share that is held out, in [0, 1).
         min_rating: lower ratings are no interactions; 0 takes all.
-        features: an ``.npz`` with ``id`` (I,) and for each kind of item feature a matrix (I, F).
+        features: an ``.npz`` with ``id`` (I,) and for each kind of item feature a matrix (I, F), or a table with a
+            column ``item``: its numbers and categories become the kind ``columns``, its texts the kind ``texts``.
+        people: a table with a column ``user`` that says something of users, in the same way.
         shoppers: how many users the generated data has.
         max_bad: largest share of unreadable rows.
         strict: the first unreadable row is an error.
@@ -57,5 +61,9 @@ def load(
     path = Path(data)
     if not path.exists():
         raise nothing_there(path, EMBEDDED)
-    how = Reading(split, holdout, min_rating, Path(features) if features else None, max_bad, strict)
+    tables = [Path(given) if given else None for given in (features, people)]
+    for given in tables:
+        if given is not None and not given.is_file():
+            raise FileNotFoundError(f"there is no file {given} of features")
+    how = Reading(split, holdout, min_rating, tables[0], max_bad, strict, tables[1])
     return read(path, how)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from nearfar.recommend.data.features import table_features
 from nearfar.recommend.data.interactions import Interactions
 from nearfar.recommend.data.split import Split, held_out
 from nearfar.sources.archives import read_npz
@@ -29,7 +30,8 @@ class Reading(NamedTuple):
     Attributes:
         split, holdout: which interactions are held out.
         min_rating: lower ratings are no interactions; 0 takes all.
-        features: an archive of item features, or nothing.
+        features: an archive or a table of item features, or nothing.
+        people: a table of user features, or nothing.
         max_bad, strict: how many unreadable rows are borne.
     """
 
@@ -39,6 +41,7 @@ class Reading(NamedTuple):
     features: Path | None = None
     max_bad: float = 0.1
     strict: bool = False
+    people: Path | None = None
 
 
 def read(path: Path, how: Reading) -> Interactions:
@@ -68,10 +71,15 @@ def read_users(path: Path) -> list[str]:
 
 
 def _folder(path: Path, how: Reading) -> Interactions:
-    """RecBole's folder: one ``.inter``, or one each for training (and validation) and for testing."""
+    """RecBole's folder: one ``.inter``, or one each for training (and validation) and for testing, and what its
+    ``.item`` and ``.user`` say of items and users, where nothing else does."""
     files = sorted(path.glob(f"*{ATOMIC}"))
     if not files:
         raise ValueError(f"{path} holds no file *{ATOMIC}; expected a folder in RecBole's form")
+    how = how._replace(
+        features=how.features or next(iter(sorted(path.glob("*.item"))), None),
+        people=how.people or next(iter(sorted(path.glob("*.user"))), None),
+    )
     parts = {file.name.split(".")[-2]: file for file in files if file.name.count(".") > 1}
     if {"train", "test"} <= set(parts):
         learn = [(parts[name], False) for name in ("train", "valid") if name in parts]
@@ -154,8 +162,15 @@ def _assemble(
         mask = np.array(kinds, dtype=bool)
     shape = (len(user_ids), len(item_ids))
     learn, test = (sparse.csr_matrix((np.ones(m.sum(), np.float32), (row[m], column[m])), shape) for m in (~mask, mask))
-    features = _item_features(how.features, item_ids) if how.features else None
-    return Interactions(learn, test, user_ids=user_ids, item_ids=item_ids, item_features=features, name=name)
+    return Interactions(
+        learn,
+        test,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        item_features=_item_features(how.features, item_ids) if how.features else None,
+        user_features=_described(how.people, user_ids, USER) if how.people else None,
+        name=name,
+    )
 
 
 def _why_not(user: Any, item: Any, time: Any, rating: Any) -> str:
@@ -186,7 +201,19 @@ def _seconds(value: Any) -> float:
         return math.nan
 
 
+def _described(path: Path, ids: np.ndarray, whom: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """What a table says of items or users."""
+    table = _table(path)
+    which = next((name for name in whom if name in table.columns), None)
+    if which is None:
+        raise ValueError(f"{path} has no column {whom[0]}: it has {', '.join(table.columns)}")
+    rest = {name: cells for name, cells in table.columns.items() if name != which}
+    return table_features(rest, table.columns[which], ids, str(path))
+
+
 def _item_features(path: Path, item_ids: np.ndarray) -> dict[str, np.ndarray]:
+    if path.suffix != ".npz":
+        return _described(path, item_ids, ITEM)
     arrays = read_npz(path)
     if "id" not in arrays:
         raise ValueError(f"{path} names no items: it holds {', '.join(arrays)}; expected id and a matrix for each kind")
