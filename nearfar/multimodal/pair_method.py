@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor
 
+from nearfar.multimodal.data.pairs import CaptionedImages
+from nearfar.multimodal.evaluation import retrieve
 from nearfar.multimodal.method import PairBatch, PairEncoder
 from nearfar.training import Method, Optimization
 from nearfar.vision.views import Recipe
@@ -30,6 +33,18 @@ class PairMethod(Method):
 
     def views(self, batch: PairBatch) -> tuple[Tensor, list[str]]:
         return self.crop(batch.images, self.generator), batch.captions
+
+    def watched(self, data: Any) -> dict[str, float]:
+        """Recall at 1, the mean of both directions over 200 pairs: of what is learned from, and of the first gallery
+        or other set that is held out, where there is one."""
+        sets = [part for part in data.splits().values() if isinstance(part, CaptionedImages)]
+        held = max(sets, key=lambda part: part.gallery, default=None)
+        found = {"seen": data, "held_out": held}
+        return {
+            name: float(np.mean([*retrieve(self, part).values()]))
+            for name, part in found.items()
+            if isinstance(part, CaptionedImages)
+        }
 
     def embedded(self, views: tuple[Tensor, list[str]]) -> tuple[Tensor, ...]:
         """Pictures and captions of the global batch, (N, D) each and not normalised."""

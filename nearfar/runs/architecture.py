@@ -12,15 +12,16 @@ from nearfar.runs.run import Run, RunError
 
 __all__ = ["keep_architecture", "own_architecture", "placed_model"]
 
-PRETRAINED = "hf:"
+PRETRAINED = ("hf:", "open-clip:")
 UNTRAINED = {"timm-pretrained:": "timm:", "torchvision-pretrained:": "torchvision:"}
 """Names of architectures with weights from elsewhere, and what names the architecture alone."""
 
 
 def placed_model(encoder: Any) -> Any:
     """The name of an encoder, a model's folder in it in full, so that any working folder will do later."""
-    if isinstance(encoder, str) and encoder.startswith(PRETRAINED) and Path(encoder[3:]).is_dir():
-        return f"{PRETRAINED}{Path(encoder[3:]).resolve()}"
+    if isinstance(encoder, str) and encoder.startswith(PRETRAINED):
+        kind, _, name = encoder.partition(":")
+        return f"{kind}:{Path(name).resolve()}" if Path(name).is_dir() else encoder
     return encoder
 
 
@@ -62,7 +63,7 @@ def _pretrained(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Arguments that name an encoder of transformers with its weights, and where that is."""
     for name, value in arguments.items():
         if name.endswith("encoder") and isinstance(value, str) and value.startswith(PRETRAINED):
-            yield name, value.removeprefix(PRETRAINED)
+            yield name, value.partition(":")[2]
 
 
 def _place(run: Run, name: str) -> Path:

@@ -159,6 +159,11 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         require(self, "embeds")
         return door_of(self, batch)
 
+    def watched(self, data: Any) -> dict[str, float]:
+        """What the monitor measures besides, of the collection that is learned from and its held-out sets. Where one is
+        called ``held_out``, higher is better, and its fall is warned of."""
+        return {}
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for :meth:`Optimization.build`; one group with everything trainable by default."""
         return [{"params": trainable(self)}]

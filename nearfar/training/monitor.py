@@ -24,18 +24,24 @@ class CollapseWarning(UserWarning):
     """Embeddings have lost almost all their dimensions."""
 
 
+class OverfittingWarning(UserWarning):
+    """Held-out examples are understood worse than earlier in the run."""
+
+
 class Monitor(L.Callback):
     """Before the first step and every ``every`` steps, embeds a fixed sample of the training data and logs
 
     - ``monitor/centred_rank``: :func:`nearfar.evaluation.effective_rank` of the centred rows, in [1, D];
     - ``monitor/std``: :func:`nearfar.evaluation.feature_std` relative to 1 / sqrt(D): near 1 when the rows
       spread over the sphere, 0 when they collapse to a point;
-    - ``monitor/knn``: weighted kNN accuracy within the sample, where labels are present.
+    - ``monitor/knn``: weighted kNN accuracy within the sample, where labels are present;
+    - what :meth:`nearfar.training.Method.watched` adds.
 
     It warns once (:class:`CollapseWarning`) when, at two measurements in a row, the rank is below ``alarm_rank`` and
     below half of what it was before training, or the spread below ``alarm_std`` and below a quarter of that. (One
     measurement alone may meet batch-norm statistics that have not settled.) It draws no random numbers and
-    leaves the run bit for bit as it would have been.
+    leaves the run bit for bit as it would have been. It warns once (:class:`OverfittingWarning`) when ``held_out``, of
+    what the method adds, is below nine tenths of its best at two measurements in a row.
 
     Args:
         data: a fixed sample of at most ``size`` examples of it is watched.
@@ -53,7 +59,7 @@ class Monitor(L.Callback):
         alarm_std: float = 0.02,
         record: Callable[[int, dict[str, float]], None] | None = None,
     ) -> None:
-        self.data = data.sample(size)
+        self.data, self.whole = data.sample(size), data
         self.every = max(every, 1)
         self.alarm_rank, self.alarm_std = alarm_rank, alarm_std
         self.record = record
@@ -61,6 +67,8 @@ class Monitor(L.Callback):
         self._start = {RANK: float("inf"), "std": float("inf")}
         self._bad = 0
         self._warned = False
+        self._best = [0.0, 0.0, 0.0]
+        """The best of ``held_out``, its step, and how many measurements in a row were far below it; -1 once said."""
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Method)
@@ -70,13 +78,14 @@ class Monitor(L.Callback):
             self._say(trainer, 0, self._start)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"start": self._start, "bad": self._bad, "warned": self._warned}
+        return {"start": self._start, "bad": self._bad, "warned": self._warned, "best": self._best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         start = dict(state["start"])
         if "effective_rank" in start:  # what it was called before
             start[RANK] = start.pop("effective_rank")
         self._start, self._bad, self._warned = start, state["bad"], state["warned"]
+        self._best = list(state.get("best", self._best))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -92,6 +101,8 @@ class Monitor(L.Callback):
             self._say(trainer, step, self.latest)
             if module.can_collapse:
                 self._alarm(step)
+            if "held_out" in self.latest:
+                self._compare(step, self.latest["held_out"])
 
     def _say(self, trainer: L.Trainer, step: int, found: dict[str, float]) -> None:
         named = {f"monitor/{k}": v for k, v in found.items()}
@@ -116,7 +127,24 @@ class Monitor(L.Callback):
         if y is not None and len(x) > bank.sum() and len(np.unique(y[bank])) > 1:
             k = min(20, int(bank.sum()))
             found["knn"] = knn(x[bank], y[bank], x[~bank], y[~bank], k=k)
-        return found
+        return {**found, **method.watched(self.whole)}
+
+    def _compare(self, step: int, held_out: float) -> None:
+        best, at, below = self._best
+        if held_out >= best:
+            self._best = [held_out, float(step), min(below, 0.0)]
+            return
+        below = below if below < 0 else below + 1 if held_out < 0.9 * best else 0.0
+        if below >= 2:
+            warnings.warn(
+                f"What is held out is understood worse than before: {held_out:.3f} at step {step}, {best:.3f} at step "
+                f"{int(at)}. The run learns its examples by heart; train for fewer steps, with a lower rate, or with "
+                "more examples.",
+                OverfittingWarning,
+                stacklevel=2,
+            )
+            below = -1.0
+        self._best = [best, at, below]
 
     def _alarm(self, step: int) -> None:
         rank, std = self.latest[RANK], self.latest["std"]

@@ -52,7 +52,7 @@ def begin_with(method: Method, start: Path | str) -> None:
 def from_folder(arguments: Mapping[str, Any], start: Path | str | None) -> tuple[dict[str, Any], Path | str | None]:
     """``--encoder FOLDER``: the arguments with the name of the encoder that a folder holds, and where its weights are.
 
-    A folder is a finished run, an export of one, or a model of transformers.
+    A folder is a finished run, an export of one, or a model of transformers or open_clip.
 
     Raises:
         ValueError: it holds no encoder; or there is something else to begin with too. RunError: a run is not finished.
@@ -71,7 +71,7 @@ def from_folder(arguments: Mapping[str, Any], start: Path | str | None) -> tuple
         found, weights = _exported(folder), folder / "model.safetensors"
     if not isinstance(found, str):
         raise ValueError(f"{folder} is no run, no export and no model of transformers, so it holds no encoder")
-    if found.startswith("hf:"):
+    if found.startswith(("hf:", "open-clip:")):
         return {**arguments, "encoder": found}, start
     if start is not None:
         raise ValueError(f"--from {start} and --encoder {folder} both have weights; give --encoder the name {found}")
@@ -80,6 +80,8 @@ def from_folder(arguments: Mapping[str, Any], start: Path | str | None) -> tuple
 
 def _exported(folder: Path) -> str | None:
     """The name of the encoder that an export of ours holds, or of the model of transformers."""
+    if (folder / "open_clip_config.json").is_file():
+        return f"open-clip:{folder}"
     for name in ("preprocessing.json", "config.json"):
         if not (folder / name).is_file():
             continue

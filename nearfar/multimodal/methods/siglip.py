@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from nearfar.encoders.text import Pooling
 from nearfar.losses import sigmoid_pair_loss
+from nearfar.multimodal.method import PairEncoder
 from nearfar.multimodal.methods.clip import CLIP
-from nearfar.parts import LogitScale
+from nearfar.multimodal.pretrained import PretrainedPair
 from nearfar.training import Optimization
 
 
@@ -29,6 +30,7 @@ class SigLIP(CLIP):
         max_length: tokens kept per caption.
         crop_scale: smallest share of the image's area that the random square crop keeps, in (0, 1].
         optimization: AdamW with the paper's settings for large batches.
+        encoder: both towers, their temperature and bias in place of those above; see :class:`CLIP`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SigLIP(CLIP):
         max_length: int = 64,
         crop_scale: float = 0.9,
         optimization: Optimization = Optimization("adamw", lr=1e-3, weight_decay=1e-4, beta2=0.95, warmup=0.05),
+        encoder: str | PairEncoder | None = None,
     ) -> None:
         super().__init__(
             image_encoder,
@@ -52,13 +55,14 @@ class SigLIP(CLIP):
             max_length=max_length,
             crop_scale=crop_scale,
             optimization=optimization,
+            encoder=encoder,
         )
-        self.scale = LogitScale(temperature)
-        self.bias = nn.Parameter(torch.tensor(bias))
+        own = self.encoder.bias if isinstance(self.encoder, PretrainedPair) else None
+        self.bias = nn.Parameter(torch.tensor(bias)) if own is None else own
 
     def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
         a, b = self.embedded(views)
-        return sigmoid_pair_loss(a, b, temperature=self.scale.temperature, bias=self.bias)
+        return sigmoid_pair_loss(a, b, temperature=self.scale.temperature.reshape(()), bias=self.bias.reshape(()))
 
     def after_step(self) -> None:
         """Nothing is clamped."""

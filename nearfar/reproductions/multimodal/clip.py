@@ -26,7 +26,11 @@ class BagOfWords(CLIP):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.words = HashTokenizer(buckets=2048)
-        self.classify = nn.Linear(self.encoder.image.out_features, self.words.buckets)
+        self.classify = nn.Linear(int(self.image.out_features), self.words.buckets)  # type: ignore[arg-type]
+
+    @property
+    def image(self) -> nn.Module:
+        return self.encoder.image  # type: ignore[union-attr, return-value]
 
     def targets(self, captions: list[str]) -> Tensor:
         """The share of each word in the caption (N, buckets); rows sum to 1."""
@@ -37,7 +41,7 @@ class BagOfWords(CLIP):
 
     def loss(self, views: tuple[Tensor, list[str]]) -> Tensor:
         images, captions = views
-        predicted = F.log_softmax(self.classify(self.encoder.image(images)), dim=1)
+        predicted = F.log_softmax(self.classify(self.image(images)), dim=1)
         return -(self.targets(captions).to(predicted.device) * predicted).sum(1).mean()
 
     def zero_shot(self, data: CaptionedImages) -> float:
@@ -45,7 +49,7 @@ class BagOfWords(CLIP):
         bags = torch.stack([self.targets([*sentences]).mean(0) for sentences in data.classes.values()])
         with self.frozen():
             images = to_device(data.batch(np.arange(len(data))).images, self.device)
-            scores = F.log_softmax(self.classify(self.encoder.image(images)), dim=1).cpu() @ bags.T
+            scores = F.log_softmax(self.classify(self.image(images)), dim=1).cpu() @ bags.T
         guesses = np.array([*data.classes])[scores.argmax(1).numpy()]
         return float((guesses == data.labels).mean())
 
