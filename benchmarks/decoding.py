@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -47,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--new", type=int, default=64)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -64,6 +67,7 @@ def main() -> None:
         for p in model.parameters():
             if p.ndim == 2:
                 p.mul_(3.0)
+    rows = []
     for batch in (1, 8):
         made = sides(model, batch, options.new)
         warm = {name: run() for name, run in made.items()}
@@ -78,7 +82,10 @@ def main() -> None:
         found["ours against guidance_scale"] = round(middle["guidance_scale"] / middle["ours"], 2)
         found["ours against plain"] = round(middle["plain"] / middle["ours"], 2)
         equal = bool(torch.equal(warm["ours"], warm["guidance_scale"]))
-        print(json.dumps({"batch": batch, "equal tokens": equal, **found}), flush=True)
+        rows.append({"batch": batch, "equal tokens": equal, **found})
+        print(json.dumps(rows[-1]), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({"load": os.getloadavg()[0], "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ BENCHMARKS = {
     "control": ["control.py"],
     "log-mel": ["log_mel.py"],
     "text": ["text.py"],
+    "preference": ["preference.py"],
+    "decoding": ["decoding.py"],
 }
 ON_REQUEST = {
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],
