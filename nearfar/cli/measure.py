@@ -106,8 +106,13 @@ def embed(argv: list[str]) -> int:
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("data", nargs="?", help="what to embed; the run's own data when not given")
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, help="a .parquet, .npz, .npy or .csv file, or a folder"
+        "-o", "--out", type=Path, required=True, help="a .parquet, .npz, .npy, .csv or .faiss file, or a folder"
     )
+    parser.add_argument("--half", action="store_true", help="store float16: half the bytes, three decimal digits")
+    parser.add_argument(
+        "--share", default="1/1", help="2/8: make the second eighth of a folder's files; others the rest"
+    )
+    parser.add_argument("--per-file", type=int, default=65536, help="examples in each file of a folder")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--accept-changes", action="store_true", help=ACCEPT)
     options = parser.parse_args(argv)
@@ -119,9 +124,19 @@ def embed(argv: list[str]) -> int:
         options.out,
         overwrite=options.overwrite,
         accept_changes=options.accept_changes,
+        half=options.half,
+        share=_share(options.share),
+        per_file=options.per_file,
     )
     print(f"{found.rows} vectors of width {found.width} in {options.out}", file=sys.stderr)
     return 0
+
+
+def _share(text: str) -> tuple[int, int]:
+    mine, slash, of = text.partition("/")
+    if not (slash and mine.isdigit() and of.isdigit()):
+        raise UsageError(f"--share is a number of how many, such as 2/8; got {text!r}")
+    return int(mine), int(of)
 
 
 def reproduce(argv: list[str]) -> int:

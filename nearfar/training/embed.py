@@ -46,22 +46,30 @@ def embed_to(
     per_file: int = 65536,
     provenance: dict[str, str] | None = None,
     overwrite: bool = False,
+    half: bool = False,
+    share: tuple[int, int] = (1, 1),
 ) -> Written:
-    """Embed ``data`` into a file (``.parquet``, ``.npz``) or, for any number of examples, into a folder.
+    """Embed ``data`` into a file (``.parquet``, ``.npz``, ``.npy``, ``.csv``, ``.faiss``) or, for any number of
+    examples, into a folder.
 
     A folder (a ``path`` without suffix) is written file by file, so that memory does not grow with the data, and one
-    that was interrupted is continued by the same call; see :class:`nearfar.evaluation.embeddings.shards.Shards`.
+    that was interrupted is continued by the same call. Several processes, on one machine or on many that see the
+    folder, each make a ``share`` of its files (the second of eight is ``(2, 8)``), so that every row is there once,
+    whichever of them are stopped and called again. ``half`` stores float16. See
+    :class:`nearfar.evaluation.embeddings.shards.Shards`.
 
     Raises:
         FileExistsError: the file exists, or the folder is complete or holds something else.
     """
     path = Path(path)
     if path.suffix:
+        if share != (1, 1):
+            raise ValueError(f"a share is of a folder's files; give a folder instead of {path.name}")
         found = embed(method, data, batch_size=batch_size, provenance=provenance)
-        found.save(path, overwrite=overwrite)
+        found.save(path, overwrite=overwrite, half=half)
         return Written(*found.array.shape)
     origin = {"weights": digest(method.encoder), "collection": total(data), **_provenance(method, data, provenance)}
-    shards = Shards(path, len(data), per_file=per_file, provenance=origin, overwrite=overwrite)
+    shards = Shards(path, len(data), per_file=per_file, provenance=origin, overwrite=overwrite, half=half, share=share)
     with method.frozen():
         for part in shards.missing():
             array, kept = _rows(method, data, part, batch_size)

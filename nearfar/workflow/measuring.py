@@ -129,16 +129,28 @@ def _known_measures(system: Entry, also: Sequence[str]) -> Mapping[str, Any]:
 
 
 def embed_with_run(
-    path: Path | str, data: Any, out: Path, *, overwrite: bool = False, accept_changes: bool = False, **options: Any
+    path: Path | str,
+    data: Any,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    accept_changes: bool = False,
+    half: bool = False,
+    share: tuple[int, int] = (1, 1),
+    per_file: int = 65536,
+    **options: Any,
 ) -> Written:
-    """Embed the run's data or any other of its field into a file or, for any number of examples, into a folder."""
+    """Embed the run's data or any other of its field into a file or, for any number of examples, into a folder; see
+    :func:`nearfar.training.embed.embed_to`."""
     system, method, run = load_run(path)
     require(method, "embeds", system.slug)
     collection = run_data(system, like_the_run(run, data, options))
     if data is None and not options:  # other options give other arrays
         check_unchanged(run, collection, accept_changes)
     origin = {"method": system.slug, "run": str(run.path)}
-    return embed_to(method, collection, out, provenance=origin, overwrite=overwrite)
+    return embed_to(
+        method, collection, out, per_file=per_file, provenance=origin, overwrite=overwrite, half=half, share=share
+    )
 
 
 def score_rows(system: Any, data: Any, *, batch_size: int = 256) -> dict[str, Any]:

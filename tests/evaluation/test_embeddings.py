@@ -130,7 +130,7 @@ def test_what_is_no_embedding(arguments, named):
 
 
 def test_unknown_or_missing_file(tmp_path):
-    with pytest.raises(ValueError, match=r"\.parquet, \.npz, \.npy or \.csv"):
+    with pytest.raises(ValueError, match=r"\.parquet, \.npz, \.npy, \.csv or \.faiss"):
         example().save(tmp_path / "v.txt")
     with pytest.raises(FileNotFoundError, match="no embeddings at"):
         Embeddings.load(tmp_path / "v.npz")

@@ -29,10 +29,13 @@ class Shards:
         per_file: how many examples go into each file, but for the last; at least 1.
         provenance: as in :class:`Embeddings`.
         overwrite: replace what the folder holds, if that is embeddings.
+        half: values as float16; see :meth:`Embeddings.save`.
+        share: which of how many processes this is, from 1, each of which makes its own files of the folder; any that
+            was interrupted is called again.
 
     Raises:
         FileExistsError: the folder holds something else, or is complete.
-        ValueError: no examples.
+        ValueError: no examples; a share that is none.
     """
 
     def __init__(
@@ -43,13 +46,20 @@ class Shards:
         per_file: int = 65536,
         provenance: dict[str, str] | None = None,
         overwrite: bool = False,
+        half: bool = False,
+        share: tuple[int, int] = (1, 1),
     ) -> None:
+        if not 1 <= share[0] <= share[1]:
+            raise ValueError(f"a share is 1 of 1, 2 of 8 and so on, got {share[0]} of {share[1]}")
+        if overwrite and share[1] > 1:
+            raise ValueError("one of several processes overwrites nothing that another makes; remove the folder first")
         if examples < 1 or per_file < 1:
             raise ValueError(f"examples and per_file must be at least 1, got {examples} and {per_file}")
         self.folder = Path(folder)
-        self.examples, self.per_file = examples, per_file
+        self.examples, self.per_file, self.half, self.share = examples, per_file, half, share
         self.provenance = {str(k): str(v) for k, v in (provenance or {}).items()}
-        wanted = {"examples": examples, "per_file": per_file, "provenance": self.provenance}
+        wanted: dict[str, Any] = {"examples": examples, "per_file": per_file, "provenance": self.provenance}
+        wanted |= {"half": True} if half else {}
         if overwrite:
             self._clear()
         begun = _manifest(self.folder) if self.folder.is_dir() else None
@@ -57,32 +67,40 @@ class Shards:
             if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
                 raise FileExistsError(f"{self.folder} exists and is not a folder of embeddings; choose another name")
             self.folder.mkdir(parents=True, exist_ok=True)
-            with appearing(self.folder / MANIFEST, overwrite=False) as file:
-                file.write(json.dumps(wanted, indent=2).encode())
-        elif _lasting(begun) != _lasting(wanted):
+            try:
+                with appearing(self.folder / MANIFEST, overwrite=False) as file:
+                    file.write(json.dumps(wanted, indent=2).encode())
+                return
+            except FileExistsError:  # another process with a share of its own began it meanwhile
+                begun = _manifest(self.folder) or {"provenance": {}}
+        if _lasting(begun) != _lasting(wanted):
             raise FileExistsError(
                 f"{self.folder} holds other embeddings, or part of them{_differing(begun, wanted)}; choose another "
                 "name or pass overwrite=True"
             )
-        elif not [*self.missing()]:
-            raise FileExistsError(f"{self.folder} is complete; choose another name or pass overwrite=True")
+        if not [*self.missing()]:
+            mine = "" if share == (1, 1) else f" in what share {share[0]} of {share[1]} makes"
+            raise FileExistsError(f"{self.folder} is complete{mine}; choose another name or pass overwrite=True")
 
     def missing(self) -> Iterator[slice]:
-        """The examples of every file that is not there yet, in order."""
-        for number in range(_files(self.examples, self.per_file)):
+        """The examples of every file of this share that is not there yet, in order."""
+        for number in range(self.share[0] - 1, _files(self.examples, self.per_file), self.share[1]):
             if not self._path(number).is_file():
                 start = number * self.per_file
                 yield slice(start, min(start + self.per_file, self.examples))
 
     def write(self, part: slice, array: np.ndarray, ids: np.ndarray, labels: np.ndarray | None) -> Path:
         """The file of one of the slices of :meth:`missing`."""
-        return Embeddings(array, ids, labels, self.provenance).save(self._path(part.start // self.per_file))
+        made = Embeddings(array, ids, labels, self.provenance)
+        return made.save(self._path(part.start // self.per_file), half=self.half)
 
     def shape(self) -> tuple[int, int]:
         """Rows and width of all files, from their headers."""
         import pyarrow.parquet as pq
 
         headers = [pq.ParquetFile(path) for path in sorted(self.folder.glob("part-*.parquet"))]
+        if not headers:  # a share without files, where there are fewer files than processes
+            return 0, 0
         width = headers[0].schema_arrow.field("embedding").type.list_size
         return sum(header.metadata.num_rows for header in headers), int(width)
 

@@ -31,7 +31,7 @@ class Embeddings:
         provenance: what the numbers can be traced back to, usually ``method``, ``run``, ``data``, ``version``
             and ``created``.
 
-    Files: ``.parquet`` holds columns ``id``, ``label`` and ``embedding`` (fixed-size list of float32),
+    Files: ``.parquet`` holds columns ``id``, ``label`` and ``embedding`` (fixed-size list of float32, or of float16),
     readable by any data frame or vector database; ``.npz`` holds the same for NumPy alone, without pickles.
 
     Raises:
@@ -83,30 +83,53 @@ class Embeddings:
         labels = None if self.labels is None else self.labels[chosen]
         return replace(self, array=self.array[chosen], ids=self.ids[chosen], labels=labels)
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, half: bool = False) -> Path:
         """Write to ``path``; the file appears whole or not at all.
 
         ``.parquet`` and ``.npz`` hold everything; ``.npy`` the vectors alone, for any other program; ``.csv`` a line
-        each with ``id``, ``label`` (where known) and one column per dimension. The last two are not read back.
+        each with ``id``, ``label`` (where known) and one column per dimension; ``.faiss`` an index of the directions
+        (:func:`nearfar.evaluation.embeddings.index.written_index`), whose numbers are rows. The last three are not read
+        back.
+
+        Args:
+            path: of the file.
+            overwrite: replace one that is there.
+            half: values as float16 in ``.parquet``, ``.npz`` and ``.npy``: half the bytes, three decimal digits.
 
         Raises:
             FileExistsError: ``path`` exists and ``overwrite`` is false.
-            ValueError: another suffix.
+            ValueError: another suffix; ``half`` with values beyond 65,504, or for a file of another kind.
         """
         path = Path(path)
         write = {
-            ".parquet": self._write_parquet,
-            ".npz": self._write_npz,
-            ".npy": lambda file: np.save(file, self.array),
+            ".parquet": lambda file: self._write_parquet(file, half),
+            ".npz": lambda file: self._write_npz(file, half),
+            ".npy": lambda file: np.save(file, self._values(half)),
             ".csv": self._write_csv,
+            ".faiss": self._write_faiss,
         }.get(path.suffix.lower())
         if write is None:
             raise _unknown_suffix(path)
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists; choose another name or pass overwrite=True")
+        if half and path.suffix.lower() in (".csv", ".faiss"):
+            raise ValueError(f"half is for .parquet, .npz and .npy files, got {path.name!r}")
         with appearing(path, overwrite) as file:
             write(file)
         return path
+
+    def _values(self, half: bool) -> np.ndarray:
+        if not half:
+            return self.array
+        most = float(np.abs(self.array).max(initial=0.0, where=np.isfinite(self.array)))
+        if most > float(np.finfo(np.float16).max):
+            raise ValueError(f"values reach {most:g}, and float16 holds up to 65,504; leave half out")
+        return self.array.astype(np.float16)
+
+    def _write_faiss(self, file: IO[bytes]) -> None:
+        from nearfar.evaluation.embeddings.index import written_index
+
+        file.write(written_index(self.array))
 
     def _write_csv(self, file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
@@ -141,18 +164,16 @@ class Embeddings:
             raise FileNotFoundError(f"no embeddings at {path}")
         return cls(**read(path))
 
-    def _write_npz(self, file: IO[bytes]) -> None:
+    def _write_npz(self, file: IO[bytes], half: bool) -> None:
+        labels: dict[str, Any] = {} if self.labels is None else {"label": self.labels}
         provenance = np.array(json.dumps(self.provenance))
-        if self.labels is None:
-            np.savez(file, embedding=self.array, id=self.ids, provenance=provenance)
-        else:
-            np.savez(file, embedding=self.array, id=self.ids, label=self.labels, provenance=provenance)
+        np.savez(file, embedding=self._values(half), id=self.ids, **labels, provenance=provenance)
 
-    def _write_parquet(self, file: IO[bytes]) -> None:
+    def _write_parquet(self, file: IO[bytes], half: bool) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(self.array.ravel()), self.array.shape[1])
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(self._values(half).ravel()), self.array.shape[1])
         columns = {"id": pa.array(self.ids)}
         if self.labels is not None:
             columns["label"] = pa.array(self.labels)
@@ -163,7 +184,7 @@ class Embeddings:
 
 def _unknown_suffix(path: Path) -> ValueError:
     return ValueError(
-        f"embeddings are stored as .parquet, .npz, .npy or .csv, and read as the first two; got {path.name!r}"
+        f"embeddings are stored as .parquet, .npz, .npy, .csv or .faiss, and read as the first two; got {path.name!r}"
     )
 
 
