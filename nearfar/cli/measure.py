@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -214,8 +215,19 @@ def report(argv: list[str]) -> int:
     parser = Parser(prog="nearfar report", description="Write a run's page.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--against", nargs="*", type=Path, default=[], help="other runs to show beside it")
+    parser.add_argument(
+        "--live", type=float, metavar="SECONDS", help="write it again so often, until the run does not train any more"
+    )
     options = parser.parse_args(argv)
+    if options.live is not None and not options.live > 0:
+        raise UsageError(f"--live must be above 0 seconds, got {options.live:g}")
     from nearfar.report import write_report
+    from nearfar.runs.listing import in_use
 
-    print(write_report(options.run, options.against))
+    going = options.live is not None and in_use(options.run)
+    print(write_report(options.run, options.against, refresh=options.live if going else None), flush=True)
+    while going:
+        time.sleep(options.live)
+        going = in_use(options.run)
+        write_report(options.run, options.against, refresh=options.live if going else None)
     return 0

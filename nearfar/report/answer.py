@@ -187,7 +187,10 @@ def _measured(seen: Seen, measured: Mapping[str, Any]) -> Answer:
         up, down = ": yes." in unlabelled, ": no." in unlabelled
     then = [unlabelled] if unlabelled else []
     if ahead is None and not unlabelled:
-        then.append("One run gives no interval for this measure; `nearfar compare` over several seeds does.")
+        then.append("One run gives no interval for this measure; nearfar compare over several seeds does.")
+    behind = [n for n, each in (measured.get("ahead") or {}).items() if n != name and each["high"] < 0]
+    if up and behind:
+        then.append(f"But worse than untrained in {', '.join(behind)}.")
     if up:
         sentence = f"Better than untrained by {size}{known}{of}: {name} is {levels}."
         return Answer("good", "Better than untrained", sentence, then)

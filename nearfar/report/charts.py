@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,14 @@ MOST_POINTS = 600
 
 COLOURS = ("#2f5fd0", "#d9731a", "#2e8b57", "#a64ca6", "#b8860b", "#c0392b", "#1a8fa6", "#7a5c3e")
 """Of the runs, this one first."""
+
+# fmt: off
+LABELS = (
+    "#2f5fd0", "#d9731a", "#2e9b57", "#c0392b", "#8a56c2", "#8c6239", "#d46aa8", "#1a9fb3", "#b5a51d", "#5b7f95",
+    "#7ba7f0", "#f2b26b", "#8fd3a5", "#f0948a", "#c3a5e6", "#c9a98a", "#f0b3d2", "#8fd8e3", "#ddd37a", "#a9bcc8",
+)
+# fmt: on
+"""Of the labels on a map; further ones are grey."""
 
 GREY = "#8a93a3"
 ZONES = {"bad": "#d64545", "poor": "#e0a030", "good": "#3fa66b"}
@@ -106,8 +114,8 @@ def curve(name: str, lines: Sequence[Line], *, share: bool = False, healthy: flo
         source = {"x": steps.tolist(), "y": values.tolist(), "run": [line.run[:60]] * len(steps)}
         colour = COLOURS[line.colour % len(COLOURS)]
         drawn = figure.line("x", "y", source=source, color=colour, line_width=2, line_join="round", name=line.run[:60])
-        dots = figure.scatter("x", "y", source=drawn.data_source, color=colour, size=4 if len(steps) < 60 else 1.5)
-        hovered.append(dots)
+        figure.scatter("x", "y", source=drawn.data_source, color=colour, size=4 if len(steps) < 60 else 1.5)
+        hovered.append(drawn)
         if line.untrained is not None:
             level: dict[str, Any] = {
                 "dimension": "width",
@@ -121,6 +129,7 @@ def curve(name: str, lines: Sequence[Line], *, share: bool = False, healthy: flo
             renderers=hovered,
             mode="vline",
             point_policy="snap_to_data",
+            line_policy="nearest",
             tooltips=[*([("run", "@run")] if len(lines) > 1 else []), ("step", "@x{0,0}"), (name[:40], "@y{0.0000}")],
         )
     )
@@ -175,6 +184,8 @@ def _figure(**options: Any) -> Any:
         output_backend="canvas",
         min_border_right=12,
         min_border_left=4,
+        background_fill_color=None,
+        border_fill_color=None,
         **options,
     )
     found.toolbar.logo = None
@@ -194,3 +205,49 @@ def as_json(model: Any) -> dict[str, Any]:
     from bokeh.embed import json_item
 
     return {**json_item(model)}
+
+
+def scatter(table: Mapping[str, Sequence[Any]], *, pictures: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A map of examples, one a point, that shows the one under the mouse.
+
+    Args:
+        table: columns ``x``, ``y``, ``id``, ``label``, ``text``, ``colour``, ``alpha``, and ``left`` and ``top``, where
+            its thumbnail lies in the page's sheet of them.
+        pictures: pixels of a thumbnail's side and of the sheet's width, as shown; ``None`` where there are none.
+    """
+    from bokeh.models import HoverTool, TapTool
+
+    figure = _figure(
+        tools="pan,box_zoom,wheel_zoom,reset", active_drag="pan", height=460, match_aspect=True, name="map"
+    )
+    figure.axis.visible = False
+    figure.grid.visible = False
+    dots = figure.scatter(
+        "x",
+        "y",
+        source=dict(table),
+        size=8,
+        fill_color="colour",
+        fill_alpha="alpha",
+        line_color=None,
+        selection_line_color="#ff8c1a",
+        selection_line_width=4,
+        selection_fill_alpha=1.0,
+        nonselection_fill_alpha="alpha",
+        nonselection_line_color=None,
+    )
+    side, width = pictures or (0, 0)
+    drawing = (
+        f'<div style="width:{side}px;height:{side}px;background-image:var(--sheet);background-size:{width}px auto;'
+        'background-position:@{left}px @{top}px;image-rendering:pixelated"></div>'
+        if pictures
+        else ""
+    )
+    words = (
+        '<div style="max-width:240px;white-space:normal"><b>@label</b> @text <span style="opacity:.7">@id</span></div>'
+    )
+    figure.add_tools(
+        HoverTool(renderers=[dots], tooltips=drawing + words, point_policy="follow_mouse", attachment="horizontal"),
+        TapTool(renderers=[dots]),
+    )
+    return as_json(figure)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from PIL import Image
 
 from nearfar import catalogue, workflow
 from nearfar.catalogue import find
-from nearfar.report import charts, facts
+from nearfar.report import charts, embedding, facts
 from nearfar.report.answer import ALARM_RANK, ALARM_STD, Seen, answer
 from nearfar.report.beside import check_fields, other_data
+from nearfar.report.embedding import Mapped, mapped
 from nearfar.report.gauges import gauges
 from nearfar.report.scores import further_tables, score_table, titled
 from nearfar.runs.listing import in_use
 from nearfar.runs.metrics import read_metrics
-from nearfar.runs.run import Run
+from nearfar.runs.run import Run, RunError
+from nearfar.sources.data import Data
 from nearfar.system import Entry
 
 LARGEST = 8 << 20
@@ -45,21 +48,22 @@ CURVES = {
 """Titles of what the monitor watches, and whether the number is a share."""
 
 
-def write_report(path: Path | str, against: Sequence[Path | str] = ()) -> Path:
+def write_report(path: Path | str, against: Sequence[Path | str] = (), *, refresh: float | None = None) -> Path:
     """Write ``report.html`` of a run: whether it is better than untrained, its health, how training went, what it cost.
 
     ``against`` names other runs, whose curves and scores are shown beside this one's. Parts whose material is missing
     are left out: a run that still trains has curves and no pictures, and without ``nearfar evaluate`` there is no table
-    of scores. The page never exceeds :data:`LARGEST` bytes.
+    of scores. With ``refresh`` the page reads itself again after so many seconds. It is never larger than
+    :data:`LARGEST` bytes.
 
     Raises:
         RunError: no run, or one of another field beside it.
     """
     run = Run.open(path)
-    return run.write_text("report.html", render(run, [Run.open(other) for other in against]))
+    return run.write_text("report.html", render(run, [Run.open(other) for other in against], refresh=refresh))
 
 
-def render(run: Run, others: Sequence[Run] = ()) -> str:
+def render(run: Run, others: Sequence[Run] = (), *, refresh: float | None = None) -> str:
     """The page as text; see :func:`write_report`."""
     check_fields(run, others)
     config, system = run.config, find(run.config["method"])
@@ -69,48 +73,60 @@ def render(run: Run, others: Sequence[Run] = ()) -> str:
     judged = {name: found for name, found in beside.items() if found}
     named = dict(zip(beside, others, strict=True))
     notes = {name: note for name, other in named.items() if (note := other_data(run, other))}
+    found, pictures = _looked_at(system, run)
+    drawn = _curves(seen, {"this run": run, **named})
     return _filled(
         "page.html",
         {
             "title": f"{system.name} on {_data_name(measured, config)}",
             "system": system,
+            "refresh": None if refresh is None else max(round(refresh), 1),
             "answer": answer(seen),
-            "gauges": gauges(seen),
+            "gauges": gauges(seen, None if found is None else found.vectors.shape[1]),
             "scores": score_table(measured, judged, apart=[*notes]) if measured else None,
             "further": further_tables(measured, judged) if measured else [],
             "notes": notes,
             "runs": [{"name": name, "colour": _colour(i)} for i, name in enumerate(["this run", *named])],
-            "pictures": _pictures(system, run),
+            "pictures": pictures,
+            "around": None if found is None else _around_the_map(found),
             "cost": facts.cost(run),
             "command": facts.repeat_command(run),
             "settings": facts.settings(config),
         },
-        _curves(seen, {"this run": run, **named}),
+        drawn,
+        found,
     )
 
 
-def _filled(template: str, content: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Any]]) -> str:
+def _filled(
+    template: str, content: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Any]], found: Mapped | None
+) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    found = Environment(
+    pages = Environment(
         loader=PackageLoader("nearfar.report", "template"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.policies["json.dumps_kwargs"] = {}  # Bokeh reads what is defined in the order in which it is written
-    source = found.loader
+    pages.policies["json.dumps_kwargs"] = {}  # Bokeh reads what is defined in the order in which it is written
+    source = pages.loader
     assert source is not None
-    read = [source.get_source(found, name)[0] for name in ("page.css", "page.js")]
-    scripts = [charts.library().replace("</script", "<\\/script"), read[1]] if drawn else [read[1]]
-    return found.get_template(template).render(
+    read = [source.get_source(pages, name)[0] for name in ("page.css", "page.js")]
+    some = bool(drawn) or found is not None
+    scripts = [charts.library().replace("</script", "<\\/script"), read[1]] if some else [read[1]]
+    items = {name: each["item"] for name, each in drawn.items()}
+    data: dict[str, Any] = {"charts": items, "map": None}
+    if found is not None:
+        data = {"charts": {"map": embedding.chart(found), **items}, "map": embedding.as_data(found)}
+    return pages.get_template(template).render(
         **content,
         style=read[0],
         scripts=scripts,
         digests=[base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts],
         charts={name: each["title"] for name, each in drawn.items()},
-        data={"charts": {name: each["item"] for name, each in drawn.items()}},
+        data=data,
     )
 
 
@@ -177,14 +193,36 @@ def _column(rows: Sequence[Mapping[str, float]], name: str) -> tuple[np.ndarray,
     return (found[:, 0], found[:, 1]) if len(found) else (np.empty(0), np.empty(0))
 
 
-def _pictures(system: Entry, run: Run) -> list[dict[str, Any]]:
-    """What the field shows of a finished run: captions and pictures."""
+def _looked_at(system: Entry, run: Run) -> tuple[Mapped | None, list[dict[str, Any]]]:
+    """The map of a finished run's data, and what its field shows: captions and pictures."""
     show = catalogue.field(system.field).show
-    if show is None or not run.complete:
-        return []
+    embeds = "embeds" in system.verbs
+    if not run.complete or not (embeds or show):
+        return None, []
     _, method, _ = workflow.load_run(run.path)
-    data = workflow.run_data(system, run.config.get("data", {}))
-    return [{"caption": caption, **as_picture(pixels)} for caption, pixels in show(method, data)]
+    try:
+        data = workflow.run_data(system, run.config.get("data", {}))
+    except (FileNotFoundError, RunError) as error:
+        warnings.warn(f"the page has no map and no pictures: {error}", stacklevel=3)
+        return None, []
+    found = mapped(method, data) if embeds and isinstance(data, Data) else None
+    shown = [] if show is None else show(method, data)
+    return found, [{"caption": caption, **as_picture(pixels)} for caption, pixels in shown]
+
+
+def _around_the_map(found: Mapped) -> dict[str, Any]:
+    """What the template says of the map."""
+    return {
+        "by": found.by,
+        "count": len(found.ids),
+        "total": found.total,
+        "groups": embedding.groups(found),
+        "pictures": found.cards.pictures is not None,
+        "collapsed": found.collapsed,
+        "names": [found.cards.texts[i] or found.ids[i] for i in range(len(found.ids))],
+        "labels": found.labels,
+        **embedding.standing_out(found),
+    }
 
 
 def as_picture(pixels: np.ndarray) -> dict[str, Any]:

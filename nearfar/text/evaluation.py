@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn_predict, retrieval, sts, uniformity
+from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, knn_predict, retrieval, uniformity
+from nearfar.evaluation.ranking.sts import sts_outcomes
 from nearfar.sources.labels import classed_rows
 from nearfar.system import Scores
 from nearfar.text.data.chains import Chains
@@ -29,7 +30,7 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
         pairs = getattr(held_out, "pairs", None)
         if pairs is not None:
             left, right = (embed(method, Sentences(side)).array for side in pairs[:2])
-            scores[f"sts {name}"] = float(sts(left, right, np.asarray(pairs[2])))
+            scores.over(f"sts {name}", sts_outcomes(left, right, np.asarray(pairs[2])))
         found = embed(method, held_out)
         if isinstance(held_out, Chains):
             scores[f"order {name}"] = order_of_chains(method, held_out)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nearfar.evaluation import difference_on_examples, mean_interval, paired_interval
+from nearfar.evaluation import difference_on_examples, mean_interval, paired_interval, sts
+from nearfar.evaluation.ranking.sts import sts_outcomes
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
@@ -71,3 +72,14 @@ def test_several_outcomes_of_one_example_count_as_one() -> None:
     assert repeated == pytest.approx(once)
     with pytest.raises(ValueError, match="one length"):
         difference_on_examples(first, second[:-1])
+
+
+def test_what_pairs_add_to_a_rank_correlation_is_as_wide_as_a_bootstrap_finds() -> None:
+    rng = np.random.default_rng(2)
+    u, v = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
+    gold = np.einsum("nd,nd->n", u, v) + rng.normal(size=300) * 2
+    found = sts_outcomes(u, v, gold)
+    assert found.mean() == pytest.approx(sts(u, v, gold))
+    drawn = (rng.integers(300, size=300) for _ in range(300))
+    spread = np.std([sts(u[rows], v[rows], gold[rows]) for rows in drawn])
+    assert found.std() / np.sqrt(300) == pytest.approx(spread, rel=0.25)

@@ -7,14 +7,20 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
+import nearfar.report.cards as cards_module
+from nearfar.cli import main
 from nearfar.report import write_report
 from nearfar.report.charts import honest_range, thinned
+from nearfar.report.embedding import mapped, standing_out
 from nearfar.report.page import LARGEST
 from nearfar.runs.run import RunError
+from nearfar.training import Data
 from tests.report.folders import health, measured, run_folder
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{7*7}}"
@@ -124,3 +130,91 @@ def test_runs_of_another_field_are_refused_and_other_data_are_named(tmp_path: Pa
     page = without_library(write_report(run, [same]).read_text())
     assert "saw other data" not in page
     assert '<td class="best">0.900</td>' in page
+
+
+class Blobs(Data):
+    """Two far blobs with a pair of equal rows, an outlier and one wrong label."""
+
+    name = "blobs"
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.rows = rng.normal(size=(90, 6)) * 0.2 + np.repeat(np.eye(6)[:2] * 5, 45, axis=0)
+        self.rows[1] = self.rows[0]
+        self.rows[89] = -np.ones(6)
+        self.labels = np.repeat(["left", "right"], 45)
+        self.labels[7] = "right"
+        self.texts = [f"row\n {i}" for i in range(90)]
+
+    def __len__(self) -> int:
+        return 90
+
+    def batch(self, indices: np.ndarray) -> torch.Tensor:
+        return torch.tensor(self.rows[indices], dtype=torch.float32)
+
+
+class Same(torch.nn.Module):
+    """A method whose vectors are the rows."""
+
+    encoder = torch.nn.Identity()
+    device = torch.device("cpu")
+
+    def frozen(self) -> Any:
+        return torch.no_grad()
+
+    def encode(self, batch: torch.Tensor) -> torch.Tensor:
+        return batch
+
+
+def test_the_map_finds_neighbours_duplicates_outliers_and_wrong_labels() -> None:
+    found = mapped(Same(), Blobs())
+    assert found is not None
+    assert found.by == "t-SNE"
+    assert (found.neighbours[0, 0], found.neighbours[1, 0]) == (1, 0)
+    assert found.cards.texts[3] == "row 3"
+    left, right = found.places[:45], found.places[45:89]
+    assert np.linalg.norm(left.mean(0) - right.mean(0)) > 2 * left.std()
+    out = standing_out(found)
+    assert (0, 1) in out["duplicates"]
+    assert out["outliers"][0] == 89
+    assert out["worst"][0] == (7, "left")
+    assert ("right", "left", 2, 46) in out["confused"]
+    assert out["right"] > 0.95
+    fewer = mapped(Same(), Blobs(), most=20)
+    assert fewer is not None
+    assert (len(fewer.ids), fewer.total, fewer.by) == (20, 90, "principal components (PCA)")
+
+
+def test_collapsed_vectors_are_drawn_as_they_lie_and_nothing_is_read_from_them() -> None:
+    data = Blobs()
+    data.rows = np.ones((90, 6)) + np.random.default_rng(0).normal(size=(90, 6)) * 1e-4
+    found = mapped(Same(), data)
+    assert found is not None
+    assert found.collapsed
+    assert "PCA" in found.by
+    assert np.abs(found.places).max() < 1e-3
+    assert standing_out(found)["duplicates"] == []
+
+
+def test_likenesses_of_pictures_and_series() -> None:
+    class Batch(NamedTuple):
+        images: torch.Tensor | None = None
+        series: torch.Tensor | None = None
+
+    several = torch.full((2, 2, 3, 8, 16), 9, dtype=torch.uint8)
+    assert cards_module._drawn(Batch(images=several), 2).shape == (2, 48, 48, 3)
+    assert cards_module._drawn(Batch(series=torch.randn(3, 64, 2)), 3).std() > 0
+    assert cards_module._drawn(Batch(), 3) is None
+
+
+def test_a_page_is_written_again_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_folder(tmp_path / "run", rows=health([0, 5]))
+    training = iter([True, True, False, False])
+    monkeypatch.setattr("nearfar.runs.listing.in_use", lambda path: next(training, False))
+    monkeypatch.setattr("nearfar.report.page.in_use", lambda path: True)
+    assert main(["report", str(run), "--live", "0.01"]) == 0
+    page = (run / "report.html").read_text()
+    assert "Still training: step 5 of 100." in page
+    assert 'http-equiv="refresh"' not in page  # it has ended
+    assert 'http-equiv="refresh" content="30"' in write_report(run, refresh=30).read_text()
+    assert main(["report", str(run), "--live", "-1"]) == 2

@@ -46,6 +46,21 @@ def sts(u: Any, v: Any, gold: Any) -> float:
     return 100 * float(correlation)
 
 
+def sts_outcomes(u: Any, v: Any, gold: Any) -> np.ndarray:
+    """(N,) what each pair adds to :func:`sts`, which is their mean: for intervals over pairs.
+
+    Of the standardised ranks a and b and their correlation r it is 100 (r + a b - r (a² + b²) / 2), the correlation
+    with its influence function; that the ranks themselves come from the pairs is left out of it.
+    """
+    left = matrix(u, "u")
+    right = matrix(v, "v", columns=left.shape[1], rows=len(left))
+    cosines = np.einsum("nd,nd->n", unit_rows(left), unit_rows(right))
+    scores = vector(gold, "gold", length=len(left))
+    a, b = ((r - r.mean()) / r.std() for r in (_ranks(cosines, "cos(u, v)"), _ranks(scores, "gold")))
+    r = float((a * b).mean())
+    return 100 * (r + a * b - r * (a**2 + b**2) / 2)
+
+
 def _ranks(values: np.ndarray, name: str) -> np.ndarray:
     distinct, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(distinct) < 2:
