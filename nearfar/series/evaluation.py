@@ -10,6 +10,7 @@ import torch
 from nearfar.evaluation import GEOMETRY, effective_rank, feature_std, stratified_fraction
 from nearfar.series.data import SeriesSet
 from nearfar.series.forecasting import causal_steps, fit_ridges, followed_by
+from nearfar.sources.labels import classed_rows, known
 from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
 
@@ -23,28 +24,42 @@ HORIZON = 24
 def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """Accuracy of TS2Vec's support vector machine on the test series; of a single long series, its forecast's error.
 
-    Without a test set half of the labelled series are tested. Without labels, and with several series, only the
-    geometry is measured.
+    Without a test set half of the labelled series are tested. Series without a label have no part in it. Without
+    labels, and with several series, only the geometry is measured.
     """
     scores = Scores(neither=GEOMETRY)
     found = embed(method, data)
     test = data.splits().get("test")
-    if found.labels is not None and len(np.unique(found.labels)) > 1:
+    rows = _classed(found.labels, data.name)
+    if found.labels is not None and len(rows):
+        x, y = found.array[rows], found.labels[rows]
         if test is not None and test.labels is not None:
             held = embed(method, test)
             assert held.labels is not None
-            scores["svm"] = classify(found.array, found.labels, held.array, held.labels, seed=seed)
+            told = _named(held.labels)
+            scores["svm"] = classify(x, y, held.array[told], held.labels[told], seed=seed)
         else:
-            chosen = stratified_fraction(found.labels, 0.5, seed=seed)
-            rest = np.setdiff1d(np.arange(len(found.labels)), chosen)
-            scores["svm"] = classify(
-                found.array[chosen], found.labels[chosen], found.array[rest], found.labels[rest], seed=seed
-            )
+            chosen = stratified_fraction(y, 0.5, seed=seed)
+            rest = np.setdiff1d(np.arange(len(y)), chosen)
+            scores["svm"] = classify(x[chosen], y[chosen], x[rest], y[rest], seed=seed)
     if isinstance(data, SeriesSet) and len(data) == 1 and hasattr(method, "encode_steps"):
         scores.add(forecast_errors(method, data.series[0][-LONGEST:], (HORIZON,)))
     scores["effective_rank"] = effective_rank(found.array[:2048]) if len(found.array) > 1 else 1.0
     scores["std"] = feature_std(found.array, relative=True) if len(found.array) > 1 else 0.0
     return scores
+
+
+def _named(labels: np.ndarray) -> np.ndarray:
+    """Whether a series has a label; -1 is one, as in the archive."""
+    return np.ones(len(labels), dtype=bool) if labels.dtype.kind in "iu" else known(labels)
+
+
+def _classed(labels: np.ndarray | None, where: str) -> np.ndarray:
+    """The rows whose labels are classes; none, with a warning, where there are not."""
+    if labels is None:
+        return np.empty(0, dtype=np.int64)
+    numbers = np.where(_named(labels), np.unique(labels, return_inverse=True)[1], -1)
+    return classed_rows(numbers, where)
 
 
 def classify(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, *, seed: int = 0) -> float:

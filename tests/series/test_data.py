@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nearfar import workflow
 from nearfar.reproductions.arms import build
 from nearfar.series.data import SeriesBatch, SeriesSet, Windows, load
 from nearfar.series.data.columns import calendar
+from nearfar.series.evaluation import evaluate
 from nearfar.training import Training, fit
 
 
@@ -168,3 +170,41 @@ def test_an_epoch_has_all_sections_in_its_order_and_in_its_length() -> None:
     fit(method, watched, Training(epochs=2, batch_size=1, monitor_every=-1), progress=False)
     assert len(seen) == 10
     assert sorted(seen[:5]) == sorted(seen[5:]) == [0, 1, 2, 3, 4]
+
+
+def test_series_without_a_value_are_left_out_and_empty_channels_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("id,time,a,b\n" + "".join(f"{s},{t},{'' if s == 'y' else t},\n" for s in "xyz" for t in range(9)))
+    with pytest.warns(UserWarning, match="channels b of log hold no value"):
+        found = load(path, max_bad=0.5)
+    assert [*found.ids] == ["x", "z"]
+    assert found.skipped["line 11"] == "every value of series y is missing"
+    path.write_text("time,a\n1,\n2,\n")
+    with pytest.raises(ValueError, match="log holds no value: every step of every series is a gap"):
+        load(path)
+    np.save(tmp_path / "objects.npy", np.array([1, "a"], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"objects\.npy holds Python objects, which could run any code"):
+        load(tmp_path / "objects.npy")
+    (tmp_path / "text.npy").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.npy holds "):
+        load(tmp_path / "text.npy")
+
+
+def test_one_step_alone_is_nothing_to_learn_from() -> None:
+    with pytest.raises(ValueError, match="one example, and there is nothing to tell it from"):
+        workflow.train("ts2vec", collection=SeriesSet([np.ones(1)]), progress=False)
+
+
+def test_minus_one_is_a_class_and_an_empty_name_is_none() -> None:
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=20) * (1 + 9 * (i % 2)) for i in range(12)]
+    y = np.array([-1, 1] * 6)
+    method = build("ts2vec", SeriesSet(series, y), 0, hidden=4, out_features=4, depth=2).eval()
+    assert evaluate(method, SeriesSet(series, y))["svm"] > 0.8
+    names = np.array(["calm", "wild"] * 6)
+    whole = evaluate(method, SeriesSet(series, names))["svm"]
+    names[:2] = ""
+    assert 0.5 < evaluate(method, SeriesSet(series, names))["svm"] <= 1
+    assert whole > 0.8
+    with pytest.warns(UserWarning, match="they name one class only"):
+        assert "svm" not in evaluate(method, SeriesSet(series, np.full(12, "calm")))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nearfar.common.memory import check_room
 from nearfar.series.data.archive import FORMATS, read_archive, sibling
 from nearfar.series.data.columns import calendar, read_columns
 from nearfar.series.data.series_set import SeriesBatch, SeriesSet, WindowBatch, Windows
@@ -78,7 +79,7 @@ def _series(data: str | Path | np.ndarray | None, count: int, **options: object)
     if suffix == ".npz":
         return _npz(path)
     if suffix == ".npy":
-        return _array(np.load(path, allow_pickle=False), path.stem)
+        return _array(_npy(path), path.stem)
     if suffix in FORMATS and not (suffix == ".tsv" and _has_header(path)):
         series, labels = read_archive(path)
         beside = sibling(path)
@@ -101,6 +102,15 @@ def _array(values: np.ndarray, name: str) -> SeriesSet:
             f"{name} has shape {values.shape} of {values.dtype}; expected numbers (T,), (N, T) or (N, T, C)"
         )
     return SeriesSet([values] if values.ndim == 1 else [*values], name=name)
+
+
+def _npy(path: Path) -> np.ndarray:
+    check_room(path.stat().st_size, f"{path}, an array,")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        why = "Python objects, which could run any code" if "allow_pickle" in str(error) else f"no array: {error}"
+        raise ValueError(f"{path} holds {why}; expected numbers, saved by np.save") from error
 
 
 def _npz(path: Path) -> SeriesSet:

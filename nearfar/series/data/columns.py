@@ -90,6 +90,10 @@ def _long(table: Table, path: Path, skipped: Skipped) -> SeriesSet:
                 bad[row] = f"series {name} has another row of the same time"
             else:
                 ordered[name].append(row)
+    empty = [name for name, members in ordered.items() if np.isnan(values[members]).all()]
+    if len(ordered) > 1:  # a table of one series says for itself that it holds nothing
+        for name in empty:
+            bad |= dict.fromkeys(ordered.pop(name), f"every value of series {name} is missing")
     skipped.set_aside([*table.bad, *((table.places[row], why) for row, why in sorted(bad.items()))], str(path))
     if not ordered:
         raise ValueError(f"{path} holds no series; the first problem: {next(iter(skipped.items()))}")

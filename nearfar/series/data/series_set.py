@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,11 +64,11 @@ class SeriesSet(Data):
         skipped: what was left out.
 
     Raises:
-        ValueError: no series; different numbers of channels; infinite values; labels that do not fit.
+        ValueError: no series, or no value in any; different numbers of channels; infinite values; labels that do not
+            fit.
     """
 
     gives = SeriesBatch
-    divisible = True
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class SeriesSet(Data):
         widths = {each.shape[1] for each in self.series}
         if len(widths) > 1:
             raise ValueError(f"the series of {name} have {sorted(widths)} channels; all must have the same number")
+        self.divisible = any(len(each) > 1 for each in self.series)  # one step alone has nothing to be told from
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None and self.labels.shape != (len(self.series),):
             raise ValueError(f"{name} has {self.labels.size} labels for {len(self.series)} series")
@@ -100,10 +102,19 @@ class SeriesSet(Data):
             raise ValueError(f"the states of {name} must be as many as the steps of each series")
         self.channels = tuple(channels) or tuple(f"channel {i}" for i in range(widths.pop()))
         self.name, self.test = name, test
+        self._check_values()
         self.skipped = skipped or Skipped(len(self.series), kind="series")
         self.sections = [
             (row, part.start, part.stop) for row, each in enumerate(self.series) for part in _cut(len(each), section)
         ]
+
+    def _check_values(self) -> None:
+        there = np.any([np.isfinite(each).any(0) for each in self.series], axis=0)
+        if not there.any():
+            raise ValueError(f"{self.name} holds no value: every step of every series is a gap")
+        if not there.all():
+            empty = ", ".join(name for name, found in zip(self.channels, there, strict=True) if not found)
+            warnings.warn(f"channels {empty} of {self.name} hold no value, and tell nothing", stacklevel=4)
 
     def __len__(self) -> int:
         return len(self.series)
