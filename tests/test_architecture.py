@@ -23,7 +23,7 @@ BELOW = {
     "losses": set(),
     "common": {"losses"},
     "catalogue": set(),
-    "evaluation": set(),
+    "evaluation": {"common"},
     "parts": {"common", "losses"},
     "encoders": {"common", "parts"},
     "sources": {"common"},

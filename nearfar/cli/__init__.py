@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -171,9 +172,20 @@ def _of_fields(claims: Sequence[tuple[str, Command]]) -> str:
 
 
 def _code(error: Exception) -> int:
-    if type(error).__name__ == "StorageError":
+    if type(error).__name__ == "StorageError" or _full(error):
         return 74
     return 2 if _is_input(error) else 1
+
+
+def _full(error: BaseException) -> bool:
+    """Whether the disk had no room, whatever the library that was writing made of it."""
+    known = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in known:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _is_input(error: Exception) -> bool:
@@ -183,6 +195,11 @@ def _is_input(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and _full(error):
+        from nearfar.common.files import reason
+
+        what = f"{error.filename} was not written" if error.filename else "the disk took no more"
+        return f"{what}: {reason(error)}; what was there before is as it was"
     text = error.args[0] if isinstance(error, LookupError) and error.args else error
     return " ".join(str(text).split()) or type(error).__name__
 

@@ -5,7 +5,10 @@ Nothing here writes through a link: a folder that came from elsewhere can hold l
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import glob
 import os
 import shutil
 import stat
@@ -14,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room for a file."""
 
 
 class StorageError(RuntimeError):
@@ -27,20 +33,49 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     A reader, or the next run after a power cut, sees the old content or the new one, never a part.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoding = None if "b" in mode else "utf-8"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
+    with part_of(path) as (handle, temporary):
+        encoding = None if "b" in mode else "utf-8"
         with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[tuple[int, str]]:
+    """The handle and the name of a temporary file beside ``path``, removed in the end if it still has that name.
+
+    Errors of the system name ``path``. Of a process that was killed such a file stays; the next one that writes
+    ``path`` removes it, because nobody holds its lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with contextlib.suppress(OSError):  # some network file systems keep no locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(handle, 0o666 & ~_umask())
+        yield handle, temporary
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files for ``path`` whose processes are gone."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 from nearfar import catalogue
 from nearfar.catalogue import find
 from nearfar.evaluation import difference_on_examples
+from nearfar.evaluation.embeddings.table import check_place
 from nearfar.runs.run import Run, RunError
 from nearfar.sources.data import in_order
 from nearfar.spelling import one_of
@@ -142,6 +143,8 @@ def embed_with_run(
 ) -> Written:
     """Embed the run's data or any other of its field into a file or, for any number of examples, into a folder; see
     :func:`nearfar.training.embed.embed_to`."""
+    if out.suffix:
+        check_place(out, overwrite=overwrite, half=half)
     system, method, run = load_run(path)
     require(method, "embeds", system.slug)
     collection = run_data(system, like_the_run(run, data, options))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nearfar.evaluation import Embeddings
+from nearfar.evaluation.embeddings.table import appearing
 
 ORIGIN = {"method": "simclr", "run": "runs/a", "data": "digits", "version": "0.1", "created": "2024-01-01"}
 
@@ -134,3 +135,14 @@ def test_unknown_or_missing_file(tmp_path):
         example().save(tmp_path / "v.txt")
     with pytest.raises(FileNotFoundError, match="no embeddings at"):
         Embeddings.load(tmp_path / "v.npz")
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path):
+    (tmp_path / ".v.npz.abc.part").write_bytes(b"left")
+    (tmp_path / ".other.npz.abc.part").write_bytes(b"not ours")
+    with appearing(tmp_path / "v.npz", overwrite=True) as file:
+        file.write(b"half")
+        example().save(tmp_path / "v.npz")  # another process, meanwhile
+        assert len(list(tmp_path.glob(".v.npz.*.part"))) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.npz.abc.part", "v.npz"]
+    assert (tmp_path / "v.npz").read_bytes() == b"half"

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 import nearfar
+from nearfar.cli import main
 from nearfar.common import files as files_module
 from nearfar.encoders import image_encoder, text_encoder
 from nearfar.training import Run, RunError, StorageError, fit, latest_checkpoint
@@ -197,3 +199,45 @@ def test_a_copied_run_folder_works_without_its_lock(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", {"method": "toy"})
     shutil.copytree(run.path, tmp_path / "copy")
     Run.open(tmp_path / "copy").lock()
+
+
+@pytest.mark.parametrize(
+    ("command", "room"),
+    [
+        (("evaluate",), 64),
+        (("embed", "-o", "v.npz"), 512),
+        (("embed", "-o", "v.parquet"), 512),
+        (("embed", "-o", "v.csv"), 512),
+        (("embed", "-o", "v.faiss"), 512),
+        (("report",), 4096),
+    ],
+)
+def test_a_full_disk_has_its_exit_code_in_every_command_that_writes(
+    command: tuple[str, ...],
+    room: int,
+    whole: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "v.faiss" in command:
+        pytest.importorskip("faiss")
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    monkeypatch.chdir(tmp_path)
+    words_of = [command[0], str(run), *command[1:]]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        code = main(words_of)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, old)
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 74, said
+    assert re.match(r"nearfar: .*(v\.|evaluation\.json|report\.html).* was not written: the file is larger than", said)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+    if command[0] == "embed":
+        assert main(words_of) == 0

@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from nearfar.common.files import part_of
 from nearfar.evaluation._arrays import to_numpy, unit_rows
 
 _METADATA = b"nearfar"
+SUFFIXES = (".parquet", ".npz", ".npy", ".csv", ".faiss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,20 +101,14 @@ class Embeddings:
             FileExistsError: ``path`` exists and ``overwrite`` is false.
             ValueError: another suffix; ``half`` with values beyond 65,504, or for a file of another kind.
         """
-        path = Path(path)
+        path = check_place(path, overwrite=overwrite, half=half)
         write = {
             ".parquet": lambda file: self._write_parquet(file, half),
             ".npz": lambda file: self._write_npz(file, half),
             ".npy": lambda file: np.save(file, self._values(half)),
             ".csv": self._write_csv,
             ".faiss": self._write_faiss,
-        }.get(path.suffix.lower())
-        if write is None:
-            raise _unknown_suffix(path)
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{path} exists; choose another name or pass overwrite=True")
-        if half and path.suffix.lower() in (".csv", ".faiss"):
-            raise ValueError(f"half is for .parquet, .npz and .npy files, got {path.name!r}")
+        }[path.suffix.lower()]
         with appearing(path, overwrite) as file:
             write(file)
         return path
@@ -182,6 +177,18 @@ class Embeddings:
         pq.write_table(table.replace_schema_metadata(metadata), file)
 
 
+def check_place(path: str | Path, *, overwrite: bool, half: bool = False) -> Path:
+    """Refuse a place that :meth:`Embeddings.save` could not write, before anything is computed."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise _unknown_suffix(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; choose another name or pass overwrite=True")
+    if half and path.suffix.lower() in (".csv", ".faiss"):
+        raise ValueError(f"half is for .parquet, .npz and .npy files, got {path.name!r}")
+    return path
+
+
 def _unknown_suffix(path: Path) -> ValueError:
     return ValueError(
         f"embeddings are stored as .parquet, .npz, .npy, .csv or .faiss, and read as the first two; got {path.name!r}"
@@ -233,22 +240,15 @@ def _plain(column: Any) -> np.ndarray:
 @contextlib.contextmanager
 def appearing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     """A temporary file beside ``path`` that takes its place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
+    with part_of(path) as (handle, temporary):
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
         if overwrite:
             os.replace(temporary, path)
         else:
             _place(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _place(temporary: str, path: Path) -> None:
