@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -73,6 +74,19 @@ def compare(argv: list[str]) -> int:
         progress=sys.stderr.isatty(),
         say=_say,
     )
+    if options.out is not None:
+        from nearfar.report import write_comparison
+
+        page = write_comparison(
+            options.out / "comparison.html",
+            data=found.data,
+            means=found.means(),
+            differences=found.differences(),
+            better=found.better,
+            seeds=options.seeds,
+            command=shlex.join(["nearfar", "compare", *argv]),
+        )
+        _say(f"the page is {page}")
     if options.json:
         print(json.dumps({"data": found.data, "scores": found.scores, "differences": found.differences()}))
         return 0

@@ -77,22 +77,31 @@ def runs(argv: list[str]) -> int:
 def _remove(argv: list[str]) -> int:
     parser = Parser(prog="nearfar runs remove", description="Remove runs: what nearfar wrote, and nothing else.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
-    parser.add_argument("--yes", action="store_true", help="remove them; without it they are only named")
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="remove them; without it a terminal is asked, and elsewhere they are only named",
+    )
     options = parser.parse_args(argv)
     from nearfar.runs.listing import listed, remove_run
     from nearfar.runs.run import Run
 
     for path in options.runs:
         Run.open(path)  # all are runs, or none is removed
+    sure = options.yes
+    if not sure and sys.stdin.isatty():
+        for run in map(listed, options.runs):
+            print(f"{run.path}: {run.method}, {run.state}, {_size(run.size)}")
+        sure = input("remove these? [y/N] ").strip().lower() in ("y", "yes")
     for path in options.runs:
         run = listed(path)
-        if not options.yes:
+        if not sure:
             print(f"{path}: {run.method}, {run.state}, {_size(run.size)}; would be removed")
             continue
         left = remove_run(path)
         kept = f"; left, because it is not the run's: {', '.join(p.name for p in left)}" if left else ""
         print(f"{path}: removed, {_size(run.size)}{kept}")
-    if not options.yes:
+    if not sure:
         print("nothing was removed; give --yes to remove", file=sys.stderr)
     return 0
 

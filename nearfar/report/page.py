@@ -7,7 +7,6 @@ run no script but the page's own two, which it tells by their digests, and load 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from nearfar.report import charts, embedding, facts
 from nearfar.report.answer import ALARM_RANK, ALARM_STD, Seen, answer
 from nearfar.report.beside import check_fields, other_data
 from nearfar.report.embedding import Mapped, mapped
+from nearfar.report.filling import filled
 from nearfar.report.gauges import gauges
 from nearfar.report.scores import further_tables, score_table, titled
 from nearfar.runs.listing import in_use
@@ -75,7 +75,7 @@ def render(run: Run, others: Sequence[Run] = (), *, refresh: float | None = None
     notes = {name: note for name, other in named.items() if (note := other_data(run, other))}
     found, pictures = _looked_at(system, run)
     drawn = _curves(seen, {"this run": run, **named})
-    return _filled(
+    return filled(
         "page.html",
         {
             "title": f"{system.name} on {_data_name(measured, config)}",
@@ -95,38 +95,6 @@ def render(run: Run, others: Sequence[Run] = (), *, refresh: float | None = None
         },
         drawn,
         found,
-    )
-
-
-def _filled(
-    template: str, content: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Any]], found: Mapped | None
-) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("nearfar.report", "template"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.policies["json.dumps_kwargs"] = {}  # Bokeh reads what is defined in the order in which it is written
-    source = pages.loader
-    assert source is not None
-    read = [source.get_source(pages, name)[0] for name in ("page.css", "page.js")]
-    some = bool(drawn) or found is not None
-    scripts = [charts.library().replace("</script", "<\\/script"), read[1]] if some else [read[1]]
-    items = {name: each["item"] for name, each in drawn.items()}
-    data: dict[str, Any] = {"charts": items, "map": None}
-    if found is not None:
-        data = {"charts": {"map": embedding.chart(found), **items}, "map": embedding.as_data(found)}
-    return pages.get_template(template).render(
-        **content,
-        style=read[0],
-        scripts=scripts,
-        digests=[base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts],
-        charts={name: each["title"] for name, each in drawn.items()},
-        data=data,
     )
 
 

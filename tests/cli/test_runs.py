@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -110,3 +111,17 @@ def test_what_is_not_there_is_named(
 ) -> None:
     assert main([word.format(folder) for word in words]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("said", "left"), [("y\n", 3), ("\n", 4)])
+def test_a_terminal_is_asked_before_runs_are_removed(
+    said: str, left: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(said))
+    assert main(["runs", "remove", str(folder / "a")]) == 0
+    assert "remove these? [y/N]" in capsys.readouterr().out
+    assert len(runs_in(folder)) == left
