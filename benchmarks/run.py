@@ -26,6 +26,7 @@ BENCHMARKS = {
     "text": ["text.py"],
     "preference": ["preference.py"],
     "decoding": ["decoding.py"],
+    "lengths": ["lengths.py"],
 }
 ON_REQUEST = {
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],

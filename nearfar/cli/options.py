@@ -24,6 +24,9 @@ from nearfar.training import Training
 SMALL_SIDE = 64
 """Side of users' pictures on a processor, in pixels."""
 
+SMALL_RATE = 8000
+"""Samples a second of users' sounds on a processor: those of the embedded sounds, for which laptop settings are."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -69,23 +72,26 @@ class Flags:
 
         ``paper``: the paper's own, its length and batch too. ``laptop``: those for the embedded data on a processor.
         ``tiny``: the smallest training there is, which shows that everything works and teaches nothing. ``auto``: the
-        paper's on a GPU, else the laptop's, with pictures of a side that a processor bears. In a rehearsal all are
-        ``tiny``.
+        paper's on a GPU, else the laptop's, with pictures of a side and sounds of a rate that a processor bears. In a
+        rehearsal all are ``tiny``.
         """
-        if rehearsing():
-            preset = "tiny"
         if preset == "auto":
             import torch
 
-            preset = "paper" if torch.cuda.is_available() else preset
-        if preset == "paper":
+            preset = "paper" if torch.cuda.is_available() and not rehearsing() else preset
+        small = self._small() if preset == "auto" else {}
+        if preset == "paper" and not rehearsing():
             self.parser.set_defaults(dict(self.system.paper_training))
-        if preset == "auto":
-            flags = {flag.removeprefix("--") for flag in self.known_flags()}
-            small = {"size": SMALL_SIDE} if {"size", "max_bad"} <= flags else {}
+        elif preset == "tiny" or rehearsing():
+            self.parser.set_defaults({**self.system.laptop, **small, **self.system.tiny})
+        else:
             self.parser.set_defaults({**self.system.laptop, **small})
-        if preset in ("laptop", "tiny"):
-            self.parser.set_defaults({**self.system.laptop, **(self.system.tiny if preset == "tiny" else {})})
+
+    def _small(self) -> dict[str, int]:
+        """Users' pictures and sounds as the laptop's settings, and a processor, bear them."""
+        flags = {flag.removeprefix("--") for flag in self.known_flags()}
+        found = {"size": SMALL_SIDE} if {"size", "max_bad"} <= flags else {}
+        return found | ({"resample": SMALL_RATE} if "resample" in flags else {})
 
     def given(self, words: list[str]) -> set[str]:
         """The settings that a command line names."""

@@ -70,7 +70,7 @@ class Reader:
         patch.setattr(training, "_run", stop)
         patch.setattr(training, "_decided", stop)
         patch.setattr("nearfar.workflow.resume_run", stop)
-        patch.setattr("nearfar.workflow.compare", stop)
+        patch.setattr("nearfar.workflow.load_data", stop)
         patch.setattr(of_fields, "_field_of", self._field_of)
 
     def _field_of(self, word: str) -> str | None:
