@@ -6,7 +6,7 @@ BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
 EXPORTS := .venv-exports
 
-.PHONY: demo test test-long first-hour test-exports soak lint format bench reproduce docs clean
+.PHONY: demo test test-long first-hour test-exports test-wheel soak lint format bench reproduce docs clean
 
 $(BASE): pyproject.toml requirements.lock tools/install.py
 	$(PYTHON) tools/install.py $(VENV) base
@@ -43,6 +43,10 @@ test-exports: $(STAMP) $(EXPORTS)/.installed
 # make first-hour ONLY="photos texts"
 first-hour: $(STAMP)
 	$(BIN)/python -m tests.first_hour $(ONLY)
+
+# The wheel built and used as people get it: in a fresh environment with what it asks for, away from the checkout.
+test-wheel: $(STAMP)
+	$(BIN)/python tools/wheel.py
 
 # Every promise of docs/robustness.md measured again, about half an hour on two cores. make soak ONLY="kills fuzz"
 soak: $(STAMP)
