@@ -19,13 +19,15 @@ def classify(argv: list[str]) -> int:
         "with the run; without it the kept one is used.",
     )
     parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("data", nargs="?", help="what to label; nothing is written without it")
+    parser.add_argument("data", nargs="?", help="what to label, with -o; without it labelled data to fit on")
     parser.add_argument("--labels", help="labelled data to fit on: class folders, or a table of files and labels")
     parser.add_argument("-o", "--out", type=Path, help="a .csv or .parquet file for id, label and probability")
     parser.add_argument("--all", action="store_true", help="write the probability of every class")
     parser.add_argument("--seed", type=int, default=0, help="of the folds that accuracy is measured on")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     options, words = parse_own(parser, argv)
+    if options.data is not None and options.labels is None and options.out is None:
+        options.data, options.labels = None, options.data  # nearfar classify RUN labels.csv
     if options.data is None and options.labels is None:
         raise UsageError("give --labels to fit a classifier, data to label, or both")
     if (options.data is None) != (options.out is None):

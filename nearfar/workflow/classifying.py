@@ -74,16 +74,22 @@ def fit_classifier(vectors: np.ndarray, labels: np.ndarray, *, seed: int = 0) ->
     cooled = np.zeros_like(logits)
     for fold in range(folds.n_splits):  # a temperature is judged on rows that it was not fitted on
         own = part == fold
-        cooled[own] = softmax(logits[own] / fit_temperature(logits[~own], codes[~own]), axis=1)
+        cooled[own] = softmax(logits[own] / _temperature(logits[~own], codes[~own]), axis=1)
     return Classifier(
         names.astype(str),
         weight,
         bias,
-        fit_temperature(logits, codes),
+        _temperature(logits, codes),
         float((logits.argmax(1) == codes).mean()),
         ece(cooled, codes),
         len(codes),
     )
+
+
+def _temperature(logits: np.ndarray, codes: np.ndarray) -> float:
+    """With Platt's targets: a dozen examples that are all told right are no reason to be certain."""
+    rows, classes = logits.shape
+    return fit_temperature(logits, codes, smoothing=classes / (rows + classes))
 
 
 def labelled_vectors(method: Method, data: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -46,6 +46,17 @@ def test_accuracy_and_probabilities_hold_on_rows_that_nobody_saw() -> None:
     assert 0 <= found.calibration < 0.1
 
 
+def test_a_few_examples_that_are_all_told_right_make_nothing_certain() -> None:
+    x, y = clouds(12, 2, 20.0)
+    found = fit_classifier(x, y)
+    assert found.accuracy == 1
+    p = found.probabilities(x).max(1)
+    assert p.mean() == pytest.approx(13 / 14, abs=0.03)  # Platt's targets of 12 examples and two classes
+    assert p.max() < 0.99
+    many = fit_classifier(*clouds(1200, 2, 20.0))
+    assert many.probabilities(x).max(1).mean() > 0.99
+
+
 def test_it_is_kept_with_a_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with pytest.raises(RunError, match="keeps no classifier yet; fit one with --labels"):
@@ -98,4 +109,6 @@ def test_by_command_from_class_folders_to_a_table(tmp_path: Path, capsys: pytest
     assert "exists; choose another name" in capsys.readouterr().err
     assert main(["classify", run, "--labels", str(tmp_path / "new")]) == 2
     assert "has no labels; give a folder of class folders" in capsys.readouterr().err
+    assert main(["classify", run, str(tmp_path / "labelled")]) == 0  # the same as --labels
+    assert "2 classes from 12 examples" in capsys.readouterr().err
     assert main(["classify", run]) == 2

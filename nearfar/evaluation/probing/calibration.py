@@ -67,7 +67,7 @@ def calibration(probabilities: Any, labels: Any, *, bins: int = 15) -> dict[str,
     }
 
 
-def fit_temperature(logits: Any, labels: Any, *, low: float = 1e-3, high: float = 1e3) -> float:
+def fit_temperature(logits: Any, labels: Any, *, low: float = 1e-3, high: float = 1e3, smoothing: float = 0.0) -> float:
     """The T that minimises the mean cross-entropy of softmax(logits / T) (Guo et al. 2017, section 4.2).
 
     The loss is convex in 1/T, so that the minimum is found by bisection on its derivative, to 1e-12 relative.
@@ -79,16 +79,21 @@ def fit_temperature(logits: Any, labels: Any, *, low: float = 1e-3, high: float 
         labels: (N,) integers in 0..C-1.
         low, high: limits of T. The lower one is returned when every row is right (T would go to 0), the upper
             one when the logits are no better than a constant.
+        smoothing: share of each label that is spread over all classes, in [0, 1). ``C / (N + C)`` gives the targets
+            (N + 1) / (N + C) and 1 / (N + C) of Platt (1999, section 2.2) for C classes: a few rows that are all
+            right then do not make every probability 1.
 
     Raises:
-        ValueError: NaN, labels outside 0..C-1, lengths that differ, limits not 0 < low < high.
+        ValueError: NaN, labels outside 0..C-1, lengths that differ, limits not 0 < low < high, another smoothing.
     """
     z = matrix(logits, "logits")
     y = integer_classes(labels, "labels", length=len(z), num_classes=z.shape[1])
     if not 0 < low < high:
         raise ValueError(f"limits must satisfy 0 < low < high, got {low} and {high}")
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must lie in [0, 1), got {smoothing}")
     z = z - z.max(1, keepdims=True)
-    own = z[np.arange(len(y)), y].mean()
+    own = (1 - smoothing) * z[np.arange(len(y)), y].mean() + smoothing * z.mean()
 
     def slope(sharpness: float) -> float:
         weights = np.exp(sharpness * z)
