@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nearfar.spelling import meant
 
-__all__ = ["nothing_there"]
+__all__ = ["as_array", "as_path", "nothing_there"]
 
 MOST = 10_000
 """Files of a folder among which the one that was meant is looked for."""
+
+
+def as_array(data: Any, what: str) -> np.ndarray:
+    """An array of numbers or names of what a program holds: an array, a tensor, a list of equal rows.
+
+    Raises:
+        TypeError: it holds anything else. ValueError: its rows have several lengths.
+    """
+    if hasattr(data, "detach"):
+        data = (data.to_dense() if getattr(data, "is_sparse", False) else data).detach().cpu()
+    if not hasattr(data, "__array__") and not isinstance(data, list | tuple | int | float):
+        raise TypeError(f"{what} must be an array, a tensor or a list of equal rows; got {_kind_of(data)}")
+    try:
+        found = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"{what} must have rows of one length; got a list whose rows have several") from error
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{what} cannot be read as an array: {error}") from error
+    if found.dtype.kind not in "biufU":
+        raise TypeError(f"{what} must be numbers; got {found.dtype} values")
+    return found
+
+
+def as_path(data: Any, what: str, embedded: Iterable[str], also: str = "") -> Path:
+    """The path that data lies at.
+
+    Args:
+        data: what was given.
+        what: what is read, in the plural, as the beginning of a sentence.
+        embedded: names of embedded data.
+        also: what of a program's own objects is taken besides.
+
+    Raises:
+        TypeError: it is no path; the sentence says what is taken.
+    """
+    if isinstance(data, str | os.PathLike) and not isinstance(fspath := os.fspath(data), bytes):
+        return Path(fspath)
+    raise TypeError(
+        f"{what} are read from a file or a folder at a path, or from embedded data ({', '.join(embedded)})"
+        f"{f', or taken from {also}' if also else ''}; got {_kind_of(data)}"
+    )
+
+
+def _kind_of(data: Any) -> str:
+    if isinstance(data, type):
+        return f"the class {data.__name__}"
+    return f"a {type(data).__name__}" + (f" of {len(data):,}" if isinstance(data, list | tuple | dict | set) else "")
 
 
 def nothing_there(path: Path | str, embedded: Iterable[str]) -> FileNotFoundError:

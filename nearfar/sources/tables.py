@@ -8,7 +8,7 @@ import io
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from nearfar.sources.parquet import CELL, read_columns, schema_of, text_columns
 from nearfar.sources.skipped import Skipped
 from nearfar.spelling import meant
 
-__all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "why_no_text"]
+__all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "table_in", "why_no_text"]
 
 # A text longer than this is no sentence and no caption; encoders see some hundreds of characters of it.
 MAX_CHARACTERS = 100_000
@@ -80,6 +80,43 @@ class Table(NamedTuple):
         if not self.places:
             raise ValueError(f"{where} holds no {nothing}: {': '.join(self.bad[0]) if self.bad else 'it has no row'}")
         return skipped
+
+
+def table_in(data: Any) -> Table | None:
+    """What a program holds as a table: a mapping of columns, a data frame, a data set with named columns, or a list of
+    mappings, one a row; ``None`` where it is something else.
+
+    Raises:
+        ValueError: columns of several lengths, or none.
+    """
+    columns: dict[str, list[Any]]
+    names: Any
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
+        names = dict.fromkeys(str(name).lower() for row in data for name in row)
+        lower = [{str(name).lower(): value for name, value in row.items()} for row in data]
+        columns = {name: [row.get(name) for row in lower] for name in names}
+    elif isinstance(data, Mapping):
+        columns = {str(name).lower(): _cells(str(name), values) for name, values in data.items()}
+    elif (names := getattr(data, "column_names", getattr(data, "columns", None))) is not None and not callable(names):
+        columns = {str(name).lower(): _cells(str(name), data[name]) for name in names}
+    else:
+        return None
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) != 1:
+        told = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise ValueError(
+            f"the columns of a table have one length; got {told}" if lengths else "the table has no column"
+        )
+    return Table(columns, [f"row {row}" for row in range(next(iter(lengths.values())))], [])
+
+
+def _cells(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+        raise ValueError(f"column {name!r} holds a {type(values).__name__}; a column has a value for each row")
+    values = values.tolist() if hasattr(values, "tolist") else list(values)
+    if not isinstance(values, list):
+        raise ValueError(f"column {name!r} holds one number; a column has a value for each row")
+    return [None if isinstance(value, float) and value != value else value for value in values]
 
 
 def read_lines(path: Path) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from nearfar.audio.data.captions import CaptionedBatch, CaptionedSounds
 from nearfar.audio.data.sounds import SoundBatch, SoundFiles, Sounds, sound_files
 from nearfar.sources.archives import read_npz
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_array, as_path, nothing_there
 from nearfar.sources.sound import SUFFIXES, SoundError, at_rate
 from nearfar.sources.splits import split_of
 from nearfar.sources.tables import TABLES, Table, labels_of, read_table, suffix_of, why_no_text
@@ -82,7 +83,10 @@ def load(
         return dialogs.made(count or 240)
     if data is None or str(data) in EMBEDDED:
         return _generated(str(data or "noises"), count, resample)
-    path = Path(data)
+    if isinstance(data, Mapping) and "waves" in data:
+        arrays = {str(name): as_array(value, str(name)) for name, value in data.items()}
+        return _arrays(arrays, "the mapping", "sounds", resample)
+    path = as_path(data, "sounds", EMBEDDED, "a mapping with waves (N, T), their rate and perhaps labels (N,)")
     options: dict[str, Any] = {"rate": resample or 16000, "seconds": longest, "strict": strict, "max_bad": max_bad}
     if path.is_dir():
         return _folder(path, options)
@@ -126,19 +130,22 @@ def _below(
 
 
 def _npz(path: Path, resample: int) -> Sounds:
-    arrays = read_npz(path)
+    return _arrays(read_npz(path), str(path), path.stem, resample)
+
+
+def _arrays(arrays: Mapping[str, np.ndarray], where: str, name: str, resample: int) -> Sounds:
     if "waves" not in arrays or "rate" not in arrays or arrays["waves"].ndim != 2 or arrays["rate"].size != 1:
-        held = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ValueError(f"{path} holds {held}; expected waves (N, T), their rate, and perhaps labels (N,)")
+        held = ", ".join(f"{each} {array.shape}" for each, array in arrays.items())
+        raise ValueError(f"{where} holds {held}; expected waves (N, T), their rate, and perhaps labels (N,)")
     rate = int(arrays["rate"].reshape(()))
     try:
-        found = Sounds([*arrays["waves"]], rate, arrays.get("labels"), name=path.stem)
+        found = Sounds([*arrays["waves"]], rate, arrays.get("labels"), name=name)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error
     if resample in (0, rate):
         return found
     waves = [at_rate(wave, rate, resample) for wave in found.waves]
-    return Sounds(waves, resample, found.labels, name=path.stem)
+    return Sounds(waves, resample, found.labels, name=name)
 
 
 def _table(path: Path, root: Path, options: dict[str, Any]) -> Data:

@@ -14,6 +14,7 @@ from nearfar.control.data.tasks import TaskBatch, TaskWalks
 from nearfar.control.worlds import WORLDS, world
 from nearfar.sources.data import Data
 from nearfar.sources.interaction import Interaction
+from nearfar.sources.opening import as_path
 
 __all__ = [
     "EMBEDDED",
@@ -79,7 +80,7 @@ def load(
     """
     if isinstance(data, Interaction | Data):
         return data
-    name = str(data) if data is not None else "point-maze"
+    name = str(as_path(data, "worlds and episodes", WORLDS)) if data is not None else "point-maze"
     if name.endswith(EPISODES) and not Path(name).exists():
         source = env or name.removesuffix(EPISODES)
         where = world(source, max(min(envs, recorded // 100), 1))

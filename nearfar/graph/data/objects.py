@@ -154,9 +154,10 @@ def from_geometric(graph: Any, *, name: str = "graph", kind: str = "") -> Data:
         ids = next((_array(graph[key], key, name) for key in ("node_id", "n_id") if key in graph), None)
         return NodeGraph(x, edges, y, name=name, ids=ids)
     graphs = list(graph) if isinstance(graph, list | tuple) or hasattr(graph, "num_node_features") else [graph]
-    wrong = next((each for each in graphs if not isinstance(each, geometric.Data)), None)
-    if not graphs or wrong is not None:
-        what = "an empty list" if not graphs else f"{type(wrong).__name__}"
+    others = [each for each in graphs if not isinstance(each, geometric.Data)]
+    wrong = ["nothing" if each is None else type(each).__name__ for each in others]
+    if not graphs or wrong:
+        what = "an empty list" if not graphs else wrong[0]
         raise ValueError(f"{what} is no graph; expected one of networkx or PyTorch Geometric, or a list of the latter")
     if len(graphs) == 1:
         return from_geometric(graphs[0], name=name)

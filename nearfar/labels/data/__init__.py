@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +104,19 @@ def load(
 
 def _read(data: Any, size: int | None, levels: str | None, checks: dict[str, Any]) -> tuple[Data, np.ndarray | None]:
     """What lies at a path, and the task of each picture where a table says it."""
-    if not isinstance(data, np.ndarray):
-        path = Path(data)
-        if path.is_file() and path.suffix.lower() in TABLES and path.suffix.lower() not in (".parquet", ".pq"):
-            return labelled_table(path, size or 96, levels=levels, **checks)
-        if path.is_file() and path.suffix == ".npz" and AttributeFeatures.holds(path):
-            return AttributeFeatures.read(path), None
-        if path.is_dir():
-            folders = sorted((p for p in path.glob("task*") if p.is_dir()), key=_number)
-            if folders:
-                return _task_folders(folders, size, checks), None
-    if not isinstance(data, np.ndarray) and not Path(data).exists():
-        raise nothing_there(data, EMBEDDED)
+    if not isinstance(data, str | os.PathLike):
+        return labelled_images(load_images(data, size=size)), None
+    path = Path(data)
+    if path.is_file() and path.suffix.lower() in TABLES and path.suffix.lower() not in (".parquet", ".pq"):
+        return labelled_table(path, size or 96, levels=levels, **checks)
+    if path.is_file() and path.suffix == ".npz" and AttributeFeatures.holds(path):
+        return AttributeFeatures.read(path), None
+    if path.is_dir():
+        folders = sorted((p for p in path.glob("task*") if p.is_dir()), key=_number)
+        if folders:
+            return _task_folders(folders, size, checks), None
+    if not path.exists():
+        raise nothing_there(path, EMBEDDED)
     return labelled_images(load_images(data, size=size, **checks)), None
 
 

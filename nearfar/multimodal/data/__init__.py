@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from nearfar.common.memory import check_room
 from nearfar.multimodal.data.beside import beside, parts_beside
 from nearfar.multimodal.data.composed import Triplets, are_triplets, read_triplets
+from nearfar.multimodal.data.held import pairs_in
 from nearfar.multimodal.data.pairs import CaptionedImages
 from nearfar.multimodal.data.shards import CaptionedShards, captions_by
 from nearfar.multimodal.data.tables import Reading, kinds_of, missing, read_rows, tuples
@@ -99,6 +101,8 @@ def load(
     if data is None or str(data) in EMBEDDED:
         return _embedded(str(data or "shape-scenes"), size, examples)
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
+    if not isinstance(data, str | os.PathLike):
+        return pairs_in(data, size, image=image_column, caption=caption_column, embedded=EMBEDDED)
     archives = shards_at(data, mix)
     if archives is not None:
         also = captions_by(caption_column)

@@ -15,9 +15,9 @@ from nearfar.preference.data.segments import Segments, crossing_segments, segmen
 from nearfar.preference.data.trajectories import Episode, Trajectories, rooms, why_no_conversation
 from nearfar.preference.data.world import World, reply_world
 from nearfar.sources.data import Data
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_path, nothing_there
 from nearfar.sources.skipped import Skipped
-from nearfar.sources.tables import TABLES, Table, read_table
+from nearfar.sources.tables import TABLES, Table, read_table, table_in
 
 __all__ = [
     "EMBEDDED",
@@ -69,7 +69,10 @@ def load(
         return data
     if data is None or (isinstance(data, str) and data in DATA):
         return DATA[str(data or "replies")](examples, world_seed)
-    path = Path(data)
+    table = table_in(data)
+    if table is not None:
+        return _of_table(table, Path("the table"), strict, max_bad)
+    path = as_path(data, "comparisons", EMBEDDED, "a table of columns or a list of rows")
     if not path.is_file():
         raise nothing_there(path, EMBEDDED)
     if path.suffix.lower() == ".npz":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.recommend.data.files import Reading, read, read_users
+from nearfar.recommend.data.files import Reading, read, read_held, read_users
 from nearfar.recommend.data.interactions import FeaturedPairs, Interactions, Pairs
 from nearfar.recommend.data.split import Split
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_path, nothing_there
+from nearfar.sources.tables import table_in
 from nearfar.training import Data
 
 __all__ = ["EMBEDDED", "FeaturedPairs", "Interactions", "Pairs", "load", "read_users"]
@@ -58,12 +59,17 @@ def load(
         from nearfar.recommend.data.adverts import adverts
 
         return adverts(min(shoppers, 400))
-    path = Path(data)
-    if not path.exists():
+    table = table_in(data)
+    path = (
+        Path("the table")
+        if table is not None
+        else as_path(data, "interactions", EMBEDDED, "a table of columns or a list of rows")
+    )
+    if table is None and not path.exists():
         raise nothing_there(path, EMBEDDED)
     tables = [Path(given) if given else None for given in (features, people)]
     for given in tables:
         if given is not None and not given.is_file():
             raise FileNotFoundError(f"there is no file {given} of features")
     how = Reading(split, holdout, min_rating, tables[0], max_bad, strict, tables[1])
-    return read(path, how)
+    return read(path, how) if table is None else read_held(table, how)

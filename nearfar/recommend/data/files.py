@@ -59,6 +59,11 @@ def read(path: Path, how: Reading) -> Interactions:
     raise ValueError(f"{path} holds no interactions this reads; accepted are {', '.join((*TABLES, ATOMIC, '.npz'))}")
 
 
+def read_held(table: Table, how: Reading) -> Interactions:
+    """Interactions of a table that a program holds."""
+    return _interactions([(Path("the table"), None)], how, "interactions", table)
+
+
 def read_users(path: Path) -> list[str]:
     """Names of users: a table's column ``user`` or only column, or the lines of a text file."""
     if path.suffix in (*TABLES, ".user"):
@@ -97,7 +102,9 @@ def _table(path: Path) -> Table:
     return table._replace(columns={name.partition(":")[0]: values for name, values in table.columns.items()})
 
 
-def _interactions(files: list[tuple[Path, bool | None]], how: Reading, name: str) -> Interactions:
+def _interactions(
+    files: list[tuple[Path, bool | None]], how: Reading, name: str, held: Table | None = None
+) -> Interactions:
     """From tables whose rows are to learn from (False), held out (True), or to be split (None)."""
     users: list[str] = []
     items: list[str] = []
@@ -107,7 +114,7 @@ def _interactions(files: list[tuple[Path, bool | None]], how: Reading, name: str
     total = low = 0
     timed = True
     for path, test in files:
-        table = _table(path)
+        table = _table(path) if held is None else held
         who, what, when, stars = (table.first(*names) for names in (USER, ITEM, TIME, RATING))
         if who is None or what is None:
             missing = "user" if who is None else "item"

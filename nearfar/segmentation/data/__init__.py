@@ -19,7 +19,7 @@ from nearfar.segmentation.data.pairs import PairedScenes, street_pairs
 from nearfar.segmentation.data.published import published
 from nearfar.segmentation.data.scenes import RenderedScenes, Scenes
 from nearfar.segmentation.street import HELD_OUT_APPEARANCES, TRAINING_APPEARANCES
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_path, nothing_there
 from nearfar.training import Data
 
 __all__ = [
@@ -79,7 +79,7 @@ def load(
     if target is not None:
         return adaptation(data, target, size=size, classes=classes)
     chosen = None if classes is None else class_set(classes)
-    name = str(data or "street")
+    name = "street" if data is None else str(as_path(data, "scenes", _EMBEDDED))
     if name in _EMBEDDED:
         if chosen is None:
             return _EMBEDDED[name](size, scenes)

@@ -11,7 +11,7 @@ from nearfar.series.data.archive import FORMATS, read_archive, sibling
 from nearfar.series.data.columns import calendar, read_columns
 from nearfar.series.data.series_set import SeriesBatch, SeriesSet, WindowBatch, Windows
 from nearfar.sources.archives import read_npz
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_array, nothing_there
 from nearfar.sources.tables import TABLES, read_text_file, suffix_of
 from nearfar.spelling import one_of
 from nearfar.training import Data
@@ -71,7 +71,7 @@ def _series(data: str | Path | np.ndarray | None, count: int, **options: object)
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _generated(str(data or "rhythms"), count)
     if not isinstance(data, str | Path):
-        return _array(np.asarray(data), "array")
+        return _array(as_array(data, "series"), "array")
     path = Path(data)
     if not path.is_file():
         raise nothing_there(path, EMBEDDED)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.archives import read_npz
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_array, nothing_there
 from nearfar.sources.skipped import Skipped
-from nearfar.sources.tables import TABLES, labels_of, read_table, suffix_of
+from nearfar.sources.tables import TABLES, Table, labels_of, read_table, suffix_of, table_in
 from nearfar.spelling import one_of
 from nearfar.tabular.data.rows import Rows, divide
 from nearfar.tabular.schema import describe
@@ -79,8 +79,12 @@ def load(
 
 
 def _rows(data: str | Path | np.ndarray, *, label: str, normal: str, leave_out: str, **bad: Any) -> Rows:
+    left = [n.strip().lower() for n in leave_out.split(",") if n.strip()]
+    held = None if isinstance(data, str | Path) else table_in(data)
+    if held is not None:
+        return _table(Path("the table"), label.lower(), normal, left, held=held, **bad)
     if not isinstance(data, str | Path):
-        return _matrix(np.asarray(data), None, normal, "array")
+        return _matrix(as_array(data, "a table"), None, normal, "array")
     path = Path(data)
     if not path.is_file():
         raise nothing_there(path, EMBEDDED)
@@ -94,7 +98,7 @@ def _rows(data: str | Path | np.ndarray, *, label: str, normal: str, leave_out: 
         return _matrix(arrays["x"], arrays.get("y"), normal, path.stem)
     if suffix not in TABLES:
         raise ValueError(f"{path} is no table that this reads: {', '.join((*TABLES, '.npz'))}")
-    return _table(path, label.lower(), normal, [n.strip().lower() for n in leave_out.split(",") if n.strip()], **bad)
+    return _table(path, label.lower(), normal, left, **bad)
 
 
 def _placed(arrays: Mapping[str, np.ndarray], path: Path) -> Rows:
@@ -120,8 +124,10 @@ def _matrix(x: np.ndarray, y: np.ndarray | None, normal: str, name: str) -> Rows
     return Rows(columns, None if y is None else np.asarray(y).reshape(-1), normal=normal, name=name)
 
 
-def _table(path: Path, label: str, normal: str, left: list[str], *, strict: bool, max_bad: float) -> Rows:
-    table = read_table(path)
+def _table(
+    path: Path, label: str, normal: str, left: list[str], *, strict: bool, max_bad: float, held: Table | None = None
+) -> Rows:
+    table = read_table(path) if held is None else held
     for name in (*([label] if label else []), *left):
         if name not in table.columns:
             raise ValueError(f"{path} has no column {name!r}{one_of(name, table.columns, are='it has')}")

@@ -53,7 +53,8 @@ class Sentences(Data):
         self.sentences = [*sentences]
         for position, sentence in enumerate(self.sentences):
             if not isinstance(sentence, str):
-                raise TypeError(f"sentence {position} is a {type(sentence).__name__}, not a string")
+                what = "missing" if sentence is None else f"a {type(sentence).__name__}, not a string"
+                raise TypeError(f"sentence {position} is {what}")
         partners = [("labels", labels), ("positives", positives), ("negatives", negatives)]
         partners += [(f"more_negatives[{number}]", column) for number, column in enumerate(more_negatives)]
         partners += [*zip(("seconds", "scores"), scored or (None, None), strict=True)]

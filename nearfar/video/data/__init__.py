@@ -10,7 +10,7 @@ import numpy as np
 
 from nearfar.sources.archives import read_npz
 from nearfar.sources.labels import one_label
-from nearfar.sources.opening import nothing_there
+from nearfar.sources.opening import as_array, nothing_there
 from nearfar.sources.splits import by_split, split_of
 from nearfar.training import Data
 from nearfar.video.data.clips import ClipBatch, VideoArray, VideoFiles
@@ -72,7 +72,7 @@ def load(
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _generated(str(data or "stick-figures"), count, frames)
     if not isinstance(data, str | Path):
-        return _array(np.asarray(data), "the array", "array", options)
+        return _array(as_array(data, "videos"), "the array", "array", options)
     path = Path(data)
     if not path.exists():
         raise nothing_there(path, EMBEDDED)

@@ -46,7 +46,7 @@ def from_memory(data: Any, size: int | None, shown: Shown = AS_THEY_ARE) -> Imag
         return ImageArray(pictures.images, None if data[1] is None else _array(data[1]))
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return ImageArray(_stacked(data, size, shown))
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, type):
         items = [data[i] for i in range(len(data))]
         labelled = bool(items) and all(isinstance(item, tuple | list) and len(item) == 2 for item in items)
         pictures_of = [item[0] if isinstance(item, tuple | list) else item for item in items]
@@ -99,7 +99,7 @@ def _many(value: Any) -> bool:
 
 def _array(value: Any) -> np.ndarray:
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
+        value = (value.to_dense() if value.layout is not torch.strided else value).detach().cpu()
         return (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
     return np.asarray(value)
 
@@ -134,4 +134,5 @@ def _square(picture: Any, size: int, position: int, shown: Shown) -> np.ndarray:
         raise ValueError(f"image {position} ({picture}) cannot be read: {error}") from error
     except ValueError as error:
         raise ValueError(f"image {position}: {error}") from error
-    raise TypeError(f"image {position} is a {type(picture).__name__}; expected a picture, an array, a tensor or a path")
+    what = "missing" if picture is None else f"a {type(picture).__name__}"
+    raise TypeError(f"image {position} is {what}; expected a picture, an array, a tensor or a path")
