@@ -20,7 +20,7 @@ from nearfar.sources.parquet import CELL, read_columns, schema_of, text_columns
 from nearfar.sources.skipped import Skipped
 from nearfar.spelling import meant
 
-__all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "table_in", "why_no_text"]
+__all__ = ["TABLES", "Table", "labels_of", "read_lines", "read_table", "read_tables", "table_in", "why_no_text"]
 
 # A text longer than this is no sentence and no caption; encoders see some hundreds of characters of it.
 MAX_CHARACTERS = 100_000
@@ -167,6 +167,34 @@ def read_table(path: Path, suffix: str = "") -> Table:
             f"{path} holds no rows" + (f"; the first problem: {': '.join(table.bad[0])}" if table.bad else "")
         )
     return table
+
+
+def read_tables(paths: Sequence[Path]) -> Table:
+    """Several files of one table, such as the shards of a published data set, as one: rows of the first, then of the
+    next. Columns are those of any of them; a row of a file without one has ``None`` there. Places name the file too.
+
+    Args:
+        paths: at least one. Files of another kind than the first, the same rows in another format, are left out.
+
+    Raises:
+        ValueError: as for :func:`read_table`; more rows together than one file may take.
+    """
+    same = [path for path in paths if suffix_of(path) == suffix_of(paths[0])]
+    if len(same) == 1:
+        return read_table(same[0])
+    columns: dict[str, list[Any]] = {}
+    places: list[str] = []
+    bad: Bad = []
+    for path in same:
+        part = read_table(path)
+        for name in part.columns:
+            columns.setdefault(name, [None] * len(places))
+        for name, values in columns.items():
+            values += part.columns.get(name) or [None] * len(part.places)
+        places += [f"{path.name}, {place}" for place in part.places]
+        bad += [(f"{path.name}, {place}", reason) for place, reason in part.bad]
+        check_room(CELL * len(columns) * len(places), f"{path.parent}, with {len(places):,} rows so far,")
+    return Table(columns, places, bad)
 
 
 def read_text_file(path: Path) -> bytes:

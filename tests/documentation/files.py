@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,23 @@ def _pairs(path: Path) -> None:
         picture(shape, colour, rng).save(place / f"{i}.png")
         rows.append({"image": f"pictures/{i}.png", "caption": f"a {colour} {shape} on paper"})
     table(path, rows)
+
+
+@maker("captioned")
+def _captioned(path: Path) -> None:
+    """Two shards as img2dataset writes them."""
+    rng = np.random.default_rng(11)
+    path.mkdir()
+    for shard in range(2):
+        with tarfile.open(path / f"{shard:05}.tar", "w") as archive:
+            for i, (shape, colour) in enumerate(things(24)):
+                made = io.BytesIO()
+                picture(shape, colour, rng, (64, 48)).save(made, "JPEG")
+                members = {"jpg": made.getvalue(), "txt": f"a {colour} {shape}\none {shape} in {colour}".encode()}
+                for ending, content in members.items():
+                    told = tarfile.TarInfo(f"{24 * shard + i:09}.{ending}")
+                    told.size = len(content)
+                    archive.addfile(told, io.BytesIO(content))
 
 
 @maker("tiles.csv")

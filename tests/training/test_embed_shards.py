@@ -85,6 +85,7 @@ def test_shares_make_every_row_once_whichever_of_them_is_stopped(tmp_path) -> No
     assert np.allclose(found.array, embed(method, Vectors(100)).array, atol=1e-6)
     with pytest.raises(FileExistsError, match="is complete in what share 2 of 3 makes"):
         embed_to(method, Counting(100), folder, per_file=10, share=(2, 3))
+    assert embed_to(method, Counting(100), folder, per_file=10, share=(12, 12)) == (100, 16)  # of 10 files
     for wrong in ((0, 3), (4, 3)):
         with pytest.raises(ValueError, match="a share is 1 of 1"):
             embed_to(method, Counting(100), tmp_path / "x", share=wrong)

@@ -64,7 +64,10 @@ class Shards:
             self._clear()
         begun = _manifest(self.folder) if self.folder.is_dir() else None
         if begun is None:
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            # What another process is just writing has a name with a dot before it.
+            if self.folder.exists() and (
+                not self.folder.is_dir() or any(not path.name.startswith(".") for path in self.folder.iterdir())
+            ):
                 raise FileExistsError(f"{self.folder} exists and is not a folder of embeddings; choose another name")
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -78,7 +81,8 @@ class Shards:
                 f"{self.folder} holds other embeddings, or part of them{_differing(begun, wanted)}; choose another "
                 "name or pass overwrite=True"
             )
-        if not [*self.missing()]:
+        # A share of more processes than there are files may have none to make, and is done.
+        if share[0] <= _files(examples, per_file) and not [*self.missing()]:
             mine = "" if share == (1, 1) else f" in what share {share[0]} of {share[1]} makes"
             raise FileExistsError(f"{self.folder} is complete{mine}; choose another name or pass overwrite=True")
 

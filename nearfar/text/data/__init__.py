@@ -18,7 +18,7 @@ from nearfar.sources.tables import (
     Table,
     labels_of,
     read_lines,
-    read_table,
+    read_tables,
     read_text_file,
     suffix_of,
     why_no_text,
@@ -67,14 +67,16 @@ def load(
         data: a ``.txt`` file with a sentence per line; a ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``
             table (all but the first may be packed, ``.gz``); a folder, of which every ``.txt`` file is one text,
             labelled by the folder that it lies in, or of which tables and text files named ``train``, ``test`` and so
-            on are those parts (:mod:`nearfar.sources.splits`), or that holds queries, passages and judgements as
-            BEIR's do (:func:`nearfar.text.data.retrieval.beir`); a list of strings, or a mapping or data frame of
-            columns; or an embedded name, ``grammar`` when nothing is given. Of a table the column ``sentence`` (or
-            ``text``, ``anchor``, ``premise``, ``query``, ``question``, ``review``, ``content``, ``title``) is read,
-            with ``positive``/``entailment``, ``negative``/``contradiction`` and ``label`` (``intent``, ``class``,
-            ``category``) where present; further hard negatives of a row are ``negative_1``, ``negative_2`` and so on.
-            ``sentence1`` and ``sentence2`` are both sentences; with a ``score`` they are pairs for evaluation too.
-            Tables of ``source`` and ``target`` are what is read and what is to be written of it.
+            on are those parts (:mod:`nearfar.sources.splits`), several files of a part being one table
+            (``train-00000-of-00004.parquet``), or of nothing but tables, which are one then, or that holds queries,
+            passages and judgements as BEIR's do (:func:`nearfar.text.data.retrieval.beir`); a list of strings, or a
+            mapping or data frame of columns; or an embedded name, ``grammar`` when nothing is given. Of a table the
+            column ``sentence`` (or ``text``, ``anchor``, ``premise``, ``query``, ``question``, ``review``, ``content``,
+            ``title``) is read, with ``positive``/``entailment``, ``negative``/``contradiction`` and ``label``
+            (``intent``, ``class``, ``category``) where present; further hard negatives of a row are ``negative_1``,
+            ``negative_2`` and so on. ``sentence1`` and ``sentence2`` are both sentences; with a ``score`` they are
+            pairs for evaluation too. Tables of ``source`` and ``target`` are what is read and what is to be written of
+            it.
         examples: number of sentences that embedded sets generate.
         text_column: the column of sentences, if not one of those.
         label_column: the column of labels, if not one of those.
@@ -106,14 +108,17 @@ def load(
     if not path.exists():
         raise nothing_there(path, EMBEDDED)
     if not path.is_dir():
-        return _file(path, wanted, {}, **checks)
+        return _file([path], wanted, {}, **checks)
     if is_beir(path):
         return beir(path)
     files = [p for p in sorted(path.iterdir()) if p.is_file() and suffix_of(p) in (*TABLES, ".txt")]
     parts, _ = by_split(files, lambda p: split_of_file(p.relative_to(path)))
+    tables = [p for p in files if suffix_of(p) in TABLES]
+    if not parts and tables and len(tables) == len(files):
+        parts = {"train": tables}
     if parts:
-        held = {name: _file(of[0], wanted, {}, **checks) for name, of in parts.items() if name != "train"}
-        return _file(parts["train"][0], wanted, held, **checks)
+        held = {name: _file(of, wanted, {}, **checks) for name, of in parts.items() if name != "train"}
+        return _file(parts["train"], wanted, held, **checks)
     return _texts(path, **checks)
 
 
@@ -135,8 +140,10 @@ def _memory_table(columns: Mapping[str, Any]) -> Table:
     return Table(named, [f"row {row}" for row in range(lengths.pop())], [])
 
 
-def _file(path: Path, wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any) -> Data:
-    table = read_table(path) if suffix_of(path) in TABLES else read_lines(path)
+def _file(paths: Sequence[Path], wanted: Mapping[str, str | None], splits: Mapping[str, Data], **checks: Any) -> Data:
+    """The files of one part: shards of a table, or the first of other kinds."""
+    path = paths[0]
+    table = read_tables(paths) if suffix_of(path) in TABLES else read_lines(path)
     return _from_table(table, str(path), path.stem, wanted, splits, **checks)
 
 
