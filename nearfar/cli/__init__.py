@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": ("compare", "train several systems over several seeds; differences with intervals"),
     "reproduce": ("measure", "re-test a paper's claim at laptop scale"),
     "report": ("measure", "write a run's page"),
+    "explore": ("explore", "look at a run's examples in Embedding Atlas, from a parquet that any viewer opens"),
     "generate": ("verbs", "let a finished run, or a system that needs no training, make something"),
     "score": ("verbs", "rate every example by a finished run"),
     "demo": ("demo", "three minutes on real handwriting: train, measure, a page to look at"),

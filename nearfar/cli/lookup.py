@@ -31,6 +31,7 @@ EXTRAS = {
     "timm": "timm",
     "torchvision": "torchvision",
     "carla": "carla",
+    "atlas": "embedding_atlas",
 }
 """A module that tells whether an extra is installed; a test holds it against pyproject.toml."""
 

@@ -27,7 +27,7 @@ class Cards(NamedTuple):
     """Small likenesses of examples.
 
     Attributes:
-        pictures: (N, SIDE, SIDE, 3) uint8, or ``None`` where the examples are none.
+        pictures: (N, side, side, 3) uint8, or ``None`` where the examples are none.
         texts: N lines, empty where there are no words.
     """
 
@@ -35,68 +35,68 @@ class Cards(NamedTuple):
     texts: list[str]
 
 
-def cards(data: Data, rows: np.ndarray) -> Cards:
+def cards(data: Data, rows: np.ndarray, side: int = SIDE) -> Cards:
     """The examples at ``rows`` as people know them; what cannot be shown is left out, and never an error."""
-    return Cards(_pictures(data, rows), _texts(data, rows))
+    return Cards(_pictures(data, rows, side), _texts(data, rows))
 
 
-def _pictures(data: Data, rows: np.ndarray) -> np.ndarray | None:
+def _pictures(data: Data, rows: np.ndarray, side: int) -> np.ndarray | None:
     found = []
     for start in range(0, len(rows), 128):
         part = rows[start : start + 128]
         batch = data.batch(part)
-        drawn = _drawn(batch, len(part))
+        drawn = _drawn(batch, len(part), side)
         if drawn is None:
             return None
         found.append(drawn)
     return np.concatenate(found) if found else None
 
 
-def _drawn(batch: Any, count: int) -> np.ndarray | None:
+def _drawn(batch: Any, count: int, side: int = SIDE) -> np.ndarray | None:
     for name in PICTURES:
         values = getattr(batch, name, None)
         if isinstance(values, torch.Tensor) and len(values) == count and values.dtype == torch.uint8:
             while values.ndim > 4:  # one of several views, the middle of several frames
                 values = values[:, values.shape[1] // 2]
             if values.ndim == 4 and values.shape[1] in (1, 3):
-                return np.stack([_thumbnail(image.permute(1, 2, 0).numpy()) for image in values])
+                return np.stack([_thumbnail(image.permute(1, 2, 0).numpy(), side) for image in values])
     for name in CURVES:
         values = getattr(batch, name, None)
         if not isinstance(values, torch.Tensor) or values.ndim not in (2, 3) or len(values) != count:
             continue
         if values.is_floating_point() and max(values.shape[1:]) >= 32:
-            return np.stack([_sketch(each.numpy()) for each in values])
+            return np.stack([_sketch(each.numpy(), side) for each in values])
     return None
 
 
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+def _thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
     """(H, W, 1 or 3) in the middle of a square, enlarged by whole numbers or made smaller."""
     image = Image.fromarray(np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels)
     larger = max(image.size)
-    if larger * 2 <= SIDE:
+    if larger * 2 <= side:
         image = image.resize(
-            (image.width * (SIDE // larger), image.height * (SIDE // larger)), Image.Resampling.NEAREST
+            (image.width * (side // larger), image.height * (side // larger)), Image.Resampling.NEAREST
         )
     else:
-        image.thumbnail((SIDE, SIDE))
-    square = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
-    square.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2))
+        image.thumbnail((side, side))
+    square = Image.new("RGB", (side, side), (128, 128, 128))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return np.asarray(square)
 
 
-def _sketch(values: np.ndarray) -> np.ndarray:
+def _sketch(values: np.ndarray, side: int) -> np.ndarray:
     """The course of a series (T,) or (T, C), its first three channels, each in its own range."""
     tracks = values[:, None] if values.ndim == 1 else values if values.shape[0] >= values.shape[1] else values.T
-    square = np.full((SIDE, SIDE, 3), 245, np.uint8)
+    square = np.full((side, side, 3), 245, np.uint8)
     for channel, colour in zip(
         range(min(tracks.shape[1], 3)), ((47, 95, 208), (217, 115, 26), (46, 139, 87)), strict=False
     ):
         track = np.nan_to_num(tracks[:, channel].astype(np.float64))
         low, high = track.min(), track.max()
-        ends = np.linspace(0, len(track), SIDE + 1).astype(int)
-        for column in range(SIDE):
+        ends = np.linspace(0, len(track), side + 1).astype(int)
+        for column in range(side):
             part = track[ends[column] : max(ends[column + 1], ends[column] + 1)]
-            top, bottom = ((SIDE - 3) * (1 - (v - low) / max(high - low, 1e-12)) + 1 for v in (part.max(), part.min()))
+            top, bottom = ((side - 3) * (1 - (v - low) / max(high - low, 1e-12)) + 1 for v in (part.max(), part.min()))
             square[int(top) : int(bottom) + 2, column] = colour
     return square
 

@@ -58,7 +58,7 @@ class Mapped:
         return feature_std(self.vectors, relative=True) < ALARM_STD
 
 
-def mapped(method: Any, data: Data, *, most: int = MOST, seed: int = 0) -> Mapped | None:
+def mapped(method: Any, data: Data, *, most: int = MOST, seed: int = 0, side: int = SIDE) -> Mapped | None:
     """Embed at most ``most`` examples and lay them out; ``None`` where they are too few or their vectors no numbers."""
     total = len(data.ids)
     rows_are_examples = total == len(data)
@@ -76,7 +76,7 @@ def mapped(method: Any, data: Data, *, most: int = MOST, seed: int = 0) -> Mappe
         fine = known(labels)
         names = [str(label)[:60] if ok else "" for label, ok in zip(labels, fine, strict=True)] if fine.any() else None
     whole = rows_are_examples and len(found.array) == len(sample)
-    likeness = cards(sample, rows) if whole else Cards(None, [""] * len(rows))
+    likeness = cards(sample, rows, side) if whole else Cards(None, [""] * len(rows))
     cosines, neighbours = nearest_neighbours(x, x, min(NEAR, len(x) - 1), exclude_self=True)
     places, by = laid_out(x, seed)
     ids = [str(each)[-80:] for each in np.asarray(found.ids)[rows]]

@@ -25,6 +25,7 @@ OURS = (
     "encoder.safetensors",
     "evaluation.json",
     "report.html",
+    "explore.parquet",
     "classifier.npz",
     ".lock",
 )

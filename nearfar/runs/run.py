@@ -43,6 +43,7 @@ class Run:
     ``encoder.safetensors``       the encoder's weights; one of the two is written last, when the run is complete
     ``evaluation.json``           what ``nearfar evaluate`` measured
     ``report.html``               one page for people
+    ``explore.parquet``           what ``nearfar explore`` opens
     ``classifier.npz``            what ``nearfar classify --labels`` fitted
     ============================  =====================================================================
 
