@@ -30,6 +30,9 @@ MOST_PROBED, DRAWN = 35_000, 10_000
 def evaluate(method: Method, data: Data, *, seed: int = 0, splits: int = 3) -> Scores:
     """Accuracy of a one-vs-rest logistic probe trained on a random tenth of the nodes, mean over ``splits``.
 
+    Departure: the tenth is drawn from every class alike (stratified, at least one node of each), where GRACE's code
+    draws from all nodes; small classes are then never without an example.
+
     The protocol of GRACE's released evaluation: rows are L2-normalised, the penalty is chosen by 5-fold search within
     the training nodes. Of more than :data:`MOST_PROBED` labelled nodes each split draws :data:`DRAWN`. Nodes without a
     label have no part in it. Whole graphs are classified by :func:`graph_svm` instead, and molecules by

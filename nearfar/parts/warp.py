@@ -17,7 +17,8 @@ def warp(x: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The warped map, 0 where the flow leaves ``x``, and a mask (N, 1, H, W), true where it ends *inside* ``x``,
         the outermost rows and columns not included (as in the released code of CMA). A flow that is 0 everywhere
-        gives the map itself and true everywhere.
+        (a still picture) gives the map itself and true everywhere, on purpose: the released code leaves its edge out
+        there too, although nothing moved.
 
     Raises:
         ValueError: shapes that do not fit.

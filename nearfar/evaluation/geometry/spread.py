@@ -128,6 +128,9 @@ def minibatch_cka(x: Any, y: Any, *, batch_size: int = 256) -> float:
     eq. 3 and 4). About 0 for unrelated embeddings even when features outnumber rows, and then slightly
     negative at times. Rows should be in random order.
 
+    Departure: rows are centred in each batch first, which does not change HSIC1 and keeps its differences from
+    cancelling, and the terms are means over batches and not the sums of released code, which their ratio does not see.
+
     Args:
         x, y: (N, D1) and (N, D2), row i embedding the same example.
         batch_size: at least 4; a last batch of fewer than 4 rows is left out. N or more means one batch.

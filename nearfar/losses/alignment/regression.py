@@ -16,6 +16,9 @@ def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
     SimSiam's loss is ``(negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2``. ``z`` is detached inside:
     without the stop-gradient the solution collapses.
 
+    Departure: a row shorter than 1e-12 is divided by 1e-12; the ``CosineSimilarity`` of the released code takes 1e-8,
+    so that tiny rows count for less there.
+
     Args:
         p: (N, D), predictor output of one view.
         z: (N, D), projection of the other view.

@@ -25,6 +25,7 @@ class BYOL(ImageMethod):
         hidden: width of the hidden layer of both heads.
         projection_dim: width of projections and predictions.
         predictor_layers: Linear layers of the predictor; 0 removes it (the ablation that collapses).
+        last_bias: whether the last Linear of each head has a bias; the released code's have none.
         momentum: of the target network at the start: 0.996 for 1000 epochs, 0.99 for 100 to 300.
         momentum_schedule: ``cosine`` rises to 1 over the run.
         views: recipe of random views; BYOL's two views differ in blur and solarisation.
@@ -38,16 +39,17 @@ class BYOL(ImageMethod):
         hidden: int = 4096,
         projection_dim: int = 256,
         predictor_layers: int = 2,
+        last_bias: bool = True,
         momentum: float = 0.99,
         momentum_schedule: Schedule = "cosine",
         views: str = "byol",
         optimization: Optimization = Optimization("lars", lr=0.45, lr_batch=256, weight_decay=1e-6, warmup=0.1),
     ) -> None:
         super().__init__(encoder, views, optimization)
-        self.head = MLPHead(self.features, hidden, projection_dim)
+        self.head = MLPHead(self.features, hidden, projection_dim, bias=last_bias)
         self.predictor: nn.Module = nn.Identity()
         if predictor_layers > 0:
-            self.predictor = MLPHead(projection_dim, hidden, projection_dim, layers=predictor_layers)
+            self.predictor = MLPHead(projection_dim, hidden, projection_dim, layers=predictor_layers, bias=last_bias)
         self.target_network = MomentumEncoder(self.network, momentum, momentum_schedule)
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:

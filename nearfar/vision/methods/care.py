@@ -41,6 +41,7 @@ class CARE(ImageMethod):
         group_size: images that share an augmentation, at least 2; 16 on CIFAR-10, 32 on STL-10, 64 on
             CIFAR-100. The weight depends on it.
         views: recipe of random views.
+        blur: share of the views that are blurred, in [0, 1]; the recipe's own when not given.
         optimization: Adam, as on CIFAR-10.
     """
 
@@ -54,9 +55,12 @@ class CARE(ImageMethod):
         weight: float = 0.03,
         group_size: int = 16,
         views: str = "simclr-small",
+        blur: float | None = None,
         optimization: Optimization = Optimization("adam", lr=1e-3, weight_decay=1e-6, schedule="constant"),
     ) -> None:
         super().__init__(encoder, views, optimization)
+        if blur is not None:
+            self.recipes = tuple(recipe.with_(blur_p=blur) for recipe in self.recipes)
         self.head = MLPHead(self.features, projection_hidden, projection_dim)
         self.temperature, self.weight, self.group_size = temperature, weight, group_size
 

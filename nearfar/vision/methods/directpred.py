@@ -23,6 +23,9 @@ class DirectPred(ImageMethod):
     Defaults are the released code's for STL-10 and CIFAR-10 (batches of 128, 100 epochs). Its projection head has
     batch norm without affine parameters.
 
+    Departure: DirectCopy divides the correlation by its largest singular value before ``eps`` is added, as the paper
+    does; the released code's branch of that name adds ``eps`` to the correlation as it is.
+
     Args:
         encoder: image encoder, by name or as a module.
         hidden: width of the projection head's hidden layer.

@@ -36,6 +36,9 @@ class JigClu(ImageMethod):
     and where in it they lay (location). One pass for each image where other methods take two, and features that serve
     detection as well; with images whose parts do not tell what they belong to SimCLR is the safer choice.
 
+    Departure: the clustering is the supervised contrastive loss as it stands. Where the released code multiplies it by
+    ``temperature / 0.07``, which is 1 at the default, set ``clustering`` to that at other temperatures.
+
     Parts are shuffled within a process and clustered over all of them.
 
     Args:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nearfar.losses import info_nce
 from nearfar.parts import MLPHead, MomentumEncoder
+from nearfar.parts.heads import LastNorm
 from nearfar.parts.momentum import Schedule
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageMethod
@@ -17,13 +18,15 @@ class MoCoV3(ImageMethod):
     Each view's prediction must find the other view's momentum key among the keys of the batch:
     ``2 tau [InfoNCE(q1, k2) + InfoNCE(q2, k1)]``, where the factor keeps gradients comparable with BYOL's.
     Defaults are the released code's for ResNet-50 and 100 epochs; its ViT recipe is a three-layer projection,
-    temperature 0.2 and AdamW.
+    a predictor that ends in batch norm (``predictor_norm="bn_no_affine"``), temperature 0.2 and AdamW.
 
     Args:
         encoder: image encoder, by name or as a module.
         hidden: width of the hidden layers of both heads.
         projection_dim: width of the space where views are compared.
         projection_layers: Linear layers of the projection head; its last batch norm has no affine parameters.
+        predictor_norm: what follows the predictor's last Linear: ``none`` for ResNets, ``bn_no_affine`` in the
+            released code for ViTs.
         momentum: of the key network at the start.
         momentum_schedule: ``cosine`` rises to 1 over the run.
         temperature: divides the similarities, above 0.
@@ -38,6 +41,7 @@ class MoCoV3(ImageMethod):
         hidden: int = 4096,
         projection_dim: int = 256,
         projection_layers: int = 2,
+        predictor_norm: LastNorm = "none",
         momentum: float = 0.99,
         momentum_schedule: Schedule = "cosine",
         temperature: float = 1.0,
@@ -53,7 +57,7 @@ class MoCoV3(ImageMethod):
             last_norm="bn_no_affine",
             bias=False,
         )
-        self.predictor = MLPHead(projection_dim, hidden, projection_dim, bias=False)
+        self.predictor = MLPHead(projection_dim, hidden, projection_dim, last_norm=predictor_norm, bias=False)
         self.key_network = MomentumEncoder(self.network, momentum, momentum_schedule)
         self.temperature = temperature
 

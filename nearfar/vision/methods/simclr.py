@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nearfar.losses import nt_xent
 from nearfar.parts import MLPHead
+from nearfar.parts.heads import LastNorm
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageMethod, together
 
@@ -25,6 +26,8 @@ class SimCLR(ImageMethod):
         projection_hidden: width of the projection head's hidden layer.
         projection_dim: width of the space where views are compared.
         projection_layers: Linear layers in the head: 2 in the paper, 3 in the released v2 code.
+        last_norm: what follows the head's last Linear: ``none`` as in the paper, or ``bn``, which the released code
+            has there (in ImageNet runs of v1 and of v2 alike).
         temperature: divides the similarities, above 0; 0.1 on ImageNet, 0.5 on CIFAR-10.
         views: recipe of random views.
         optimization: LARS with the paper's linear scaling.
@@ -37,12 +40,15 @@ class SimCLR(ImageMethod):
         projection_hidden: int = 2048,
         projection_dim: int = 128,
         projection_layers: int = 2,
+        last_norm: LastNorm = "none",
         temperature: float = 0.1,
         views: str = "simclr",
         optimization: Optimization = Optimization("lars", lr=0.3, lr_batch=256, weight_decay=1e-6, warmup=0.1),
     ) -> None:
         super().__init__(encoder, views, optimization)
-        self.head = MLPHead(self.features, projection_hidden, projection_dim, layers=projection_layers)
+        self.head = MLPHead(
+            self.features, projection_hidden, projection_dim, layers=projection_layers, last_norm=last_norm
+        )
         self.temperature = temperature
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
