@@ -29,6 +29,9 @@ BENCHMARKS = {
     "lengths": ["lengths.py"],
 }
 ON_REQUEST = {
+    "relational": ["relational.py"],
+    "series": ["series.py", "--sizes", "8x200", "8x1000", "32x1000"],
+    "large-graph": ["large_graph.py"],
     "losses-65536": ["losses.py", "--losses", "nt_xent", "--sizes", "65536", "--ours", "--estimate"],
     "gpu-losses": ["gpu_losses.py"],
     "embedding-million": ["embedding.py", "--rows", "1000000", "--whole"],
