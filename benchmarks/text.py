@@ -146,10 +146,10 @@ def speed(folder: str, corpus: str, precision: str, rounds: int) -> list[dict[st
     made = {name: side(folder, most, precision) for name, side in SIDES.items()}
     batches = [sentences(corpus, BATCH, seed) for seed in range(rounds)]
     many = sentences(corpus, 256, 99)
-    for step, _ in made.values():
-        step(sentences(corpus, 8, 98))  # what is compiled and set up at first does not count
     vectors = {name: encode(many) for name, (_, encode) in made.items()}
     a, b = vectors.values()
+    for step, _ in made.values():
+        step(sentences(corpus, 8, 98))  # what is compiled and set up at first does not count
     cosine = float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
     steps = {name: (lambda turn, step=step: step(batches[turn])) for name, (step, _) in made.items()}
     encodes = {name: (lambda _, encode=encode: encode(many)) for name, (_, encode) in made.items()}

@@ -1,4 +1,4 @@
-"""Copies of a transformer's feed-forward layers, of which every example passes one."""
+"""Copies of a transformer's feed-forward layers, of which every example passes one, or every token a few."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Experts", "Route", "add_experts"]
+__all__ = ["Experts", "Route", "TokenExperts", "add_experts", "add_token_experts"]
 
 
 class Route:
@@ -43,6 +43,42 @@ class Experts(nn.Module):
         return torch.cat(parts)[torch.cat(rows).argsort()]
 
 
+class TokenExperts(nn.Module):
+    """Copies of one module; each token goes through the ``top`` that a learned router gives most, whose outputs are
+    summed by the router's shares, which sum to 1 over them.
+
+    Args:
+        module: maps (M, D) to (M, E), token by token. All copies begin with its weights.
+        count: number of copies, at least 1.
+        top: copies that a token passes, from 1 to ``count``.
+        width: D.
+
+    Attributes:
+        logits: the router's (..., count) of the last pass; whoever reads them sets ``None``.
+    """
+
+    def __init__(self, module: nn.Module, count: int, top: int, width: int) -> None:
+        super().__init__()
+        self.copies = nn.ModuleList(copy.deepcopy(module) for _ in range(count))
+        self.router = nn.Linear(width, count, bias=False)
+        self.top = top
+        self.logits: Tensor | None = None
+
+    def forward(self, states: Tensor) -> Tensor:
+        self.logits = self.router(states)
+        shares, chosen = self.logits.flatten(0, -2).softmax(-1).topk(self.top)
+        shares = shares / shares.sum(-1, keepdim=True)
+        flat = states.flatten(0, -2)
+        found: list[Tensor] = []
+        places: list[Tensor] = []
+        for number, expert in enumerate(self.copies):
+            rows, place = (chosen == number).nonzero(as_tuple=True)
+            found.append(expert(flat[rows]) * shares[rows, place].unsqueeze(-1))
+            places.append(rows)
+        parts, rows = torch.cat(found), torch.cat(places)
+        return parts.new_zeros(len(flat), parts.shape[1]).index_add(0, rows, parts).unflatten(0, states.shape[:-1])
+
+
 def add_experts(model: Any, count: int, layers: Sequence[int] | None = None) -> Route:
     """Copy the feed-forward part of a transformer's layers once for each expert. Attention and norms stay shared.
 
@@ -54,9 +90,40 @@ def add_experts(model: Any, count: int, layers: Sequence[int] | None = None) -> 
     Raises:
         ValueError: a model without such layers, or a layer that it has not.
     """
+    route = Route()
+    for places in _chosen(model, count, layers):
+        for module, name in places:
+            setattr(module, name, Experts(getattr(module, name), count, route))
+    return route
+
+
+def add_token_experts(model: Any, count: int, top: int, layers: Sequence[int] | None = None) -> list[TokenExperts]:
+    """:func:`add_experts` with a router in every layer, which chooses ``top`` of the copies for every token.
+
+    Returns:
+        The layers' experts, from the first.
+
+    Raises:
+        ValueError: as :func:`add_experts`, and a ``top`` beyond the number of experts.
+    """
+    if not 1 <= top <= count:
+        raise ValueError(f"a token passes 1 to {count} of {count} experts, got {top}")
+    made = []
+    for places in _chosen(model, count, layers):
+        parts = [getattr(module, name) for module, name in places]
+        width = next(part.in_features for part in parts[0].modules() if isinstance(part, nn.Linear))
+        made.append(TokenExperts(nn.Sequential(*parts), count, top, width))
+        for module, name in places[:-1]:
+            setattr(module, name, nn.Identity())
+        setattr(*places[-1], made[-1])
+    return made
+
+
+def _chosen(model: Any, count: int, layers: Sequence[int] | None) -> list[list[tuple[Any, str]]]:
+    """Where the feed-forward parts of the wanted layers are."""
     if count < 1:
         raise ValueError(f"there is at least 1 expert, got {count}")
-    route, found = Route(), [place for module in model.modules() if (place := _feed_forward(module))]
+    found = [place for module in model.modules() if (place := _feed_forward(module))]
     wanted = range(len(found)) if layers is None else layers
     if not found:
         raise ValueError(
@@ -64,10 +131,7 @@ def add_experts(model: Any, count: int, layers: Sequence[int] | None = None) -> 
         )
     if any(not 0 <= layer < len(found) for layer in wanted):
         raise ValueError(f"layers go from 0 to {len(found) - 1}, got {[*wanted]}")
-    for layer in wanted:
-        for module, name in found[layer]:
-            setattr(module, name, Experts(getattr(module, name), count, route))
-    return route
+    return [found[layer] for layer in wanted]
 
 
 def _feed_forward(module: Any) -> list[tuple[Any, str]]:

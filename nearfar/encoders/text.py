@@ -17,6 +17,8 @@ from nearfar.encoders.tokens import PADDING, HashTokenizer, PairTokens, Pretrain
 from nearfar.spelling import one_of
 
 Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
+TOGETHER = 2048
+"""Tokens that pass a network together where nothing is learned: 0.84 of the time of 12,688 together (MiniLM-L6)."""
 
 
 class TextEncoder(nn.Module):
@@ -104,10 +106,21 @@ class TextEncoder(nn.Module):
 
     def forward(self, text: Tokens | Sequence[str]) -> Tensor:
         tokens = text if isinstance(text, Tokens) else self.tokenize(text)
-        packed = self._packed(tokens) if type(self).pooled is TextEncoder.pooled else None
-        if packed is not None:
-            return packed[0].pooled(packed[1], self.pooling)
-        return self.pooled(*self.states(tokens))
+        if type(self).pooled is not TextEncoder.pooled or not known(self.model):
+            return self.pooled(*self.states(tokens))
+        learns = torch.is_grad_enabled() or self.model.training
+        if learns or tokens.attention_mask.sum() <= TOGETHER:
+            return self._pooled(tokens)
+        # Many sentences pass in parts that the processor's caches hold, the short ones first.
+        lengths = tokens.attention_mask.sum(1)
+        order = lengths.argsort(stable=True)
+        counts = ((lengths[order].cumsum(0) - 1) // TOGETHER).unique_consecutive(return_counts=True)[1]
+        parts = [Tokens(*(column[rows] for column in tokens)) for rows in order.split(counts.tolist())]
+        return torch.cat([self._pooled(part) for part in parts])[order.argsort()]
+
+    def _pooled(self, tokens: Tokens) -> Tensor:
+        packed = self._packed(tokens)
+        return self.pooled(*self.states(tokens)) if packed is None else packed[0].pooled(packed[1], self.pooling)
 
     def _packed(self, tokens: Tokens) -> tuple[Layout, Tensor] | None:
         """The sentences without their padding and their states, where the model is known; see

@@ -1,4 +1,4 @@
-"""Text encoders that read every text by its domain."""
+"""Text encoders that read every text by its domain, or every token by a router's choice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nearfar.encoders.experts import add_experts
+from nearfar.encoders.experts import TokenExperts, add_experts, add_token_experts
 from nearfar.encoders.text import TextEncoder
 from nearfar.encoders.tokens import Tokens
 
@@ -47,3 +47,30 @@ class RoutedEncoder(TextEncoder):
             return self(Tokens(ids, tokens.attention_mask))
         finally:
             self.route.chosen = None
+
+
+class TokenRoutedEncoder(TextEncoder):
+    """A text encoder in whose feed-forward layers a router chooses experts for every token.
+
+    Args:
+        encoder: becomes part of it, with its layers copied.
+        experts: how many there are.
+        top: of them, that a token passes.
+        layers: that get experts; all when not given.
+    """
+
+    by_example = ("guessed",)
+
+    def __init__(self, encoder: TextEncoder, experts: int, top: int, layers: Sequence[int] | None) -> None:
+        super().__init__(encoder.model, encoder.tokenizer, encoder.pooling)
+        add_token_experts(self.model, experts, top, layers)
+
+    def guessed(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Vectors (N, D) of tokens of N texts, and the routers' logits (N, experts), means over tokens and layers."""
+        vectors = self(tokens)
+        routers = [module for module in self.model.modules() if isinstance(module, TokenExperts)]
+        logits = torch.stack([module.logits for module in routers if module.logits is not None]).mean(0)
+        for module in routers:
+            module.logits = None
+        weights = tokens.attention_mask.unsqueeze(-1).to(logits.dtype)
+        return vectors, (logits * weights).sum(1) / weights.sum(1).clamp_min(1)

@@ -197,3 +197,12 @@ def test_half_precision_stays_near() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         half = encoder(TEXTS)
     assert torch.cosine_similarity(half.float(), plain).min() > 0.9995
+
+
+def test_many_sentences_pass_in_parts_and_come_back_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = bert().eval()
+    with torch.no_grad():
+        whole = encoder(TEXTS)
+        monkeypatch.setattr(text, "TOGETHER", 12)
+        parts = encoder(TEXTS)
+    torch.testing.assert_close(parts, whole, rtol=1e-5, atol=2e-6)

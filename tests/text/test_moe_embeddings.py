@@ -12,14 +12,14 @@ from transformers import AutoConfig, AutoModel
 
 from nearfar import losses
 from nearfar.encoders import TextEncoder, hashed_bert
-from nearfar.encoders.experts import Experts, add_experts
+from nearfar.encoders.experts import Experts, TokenExperts, add_experts, add_token_experts
 from nearfar.encoders.tokens import HashTokenizer, Tokens
 from nearfar.evaluation import best_f1
 from nearfar.reproductions.arms import build, train
 from nearfar.text.data import load
 from nearfar.text.data.domains import DomainPairs, made
 from nearfar.text.methods.moe_embeddings import MoEEmbeddings
-from nearfar.text.routing import RoutedEncoder
+from nearfar.text.routing import RoutedEncoder, TokenRoutedEncoder
 from nearfar.training import Optimization
 
 
@@ -172,3 +172,60 @@ def test_domains_that_nobody_knows_are_named() -> None:
         method.encode(load(["a", "b"]).batch(np.arange(2)))
     with pytest.raises(ValueError, match=r"swap in \[0, 1\], got 'likeness' and 2.0"):
         MoEEmbeddings(small(), domains=["x"], swap=2.0)
+
+
+@pytest.mark.parametrize("make", [small, modern])
+def test_a_router_between_equal_copies_is_the_dense_model(make: object) -> None:
+    torch.manual_seed(0)
+    dense: TextEncoder = make().eval()  # type: ignore[operator]
+    tokens = dense.tokenize(["a b c", "d", "e f", "g h i j"])
+    with torch.no_grad():
+        expected = dense(tokens)
+        routed = TokenRoutedEncoder(dense, 3, 2, None).eval()
+        found, logits = routed.guessed(tokens)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert logits.shape == (4, 3)
+
+
+def test_each_token_is_the_weighted_sum_of_the_experts_that_its_router_gives_most() -> None:
+    torch.manual_seed(0)
+    layer = TokenExperts(nn.Linear(4, 5), 3, 2, 4)
+    for expert in layer.copies:
+        nn.init.normal_(expert.weight)
+    x = torch.randn(2, 6, 4, requires_grad=True)
+    found = layer(x)
+    for row in range(2):
+        for place in range(6):
+            shares = layer.router(x[row, place]).softmax(0)
+            best = shares.argsort(descending=True)[:2]
+            parts = [shares[i] * layer.copies[i](x[row, place]) for i in best]
+            torch.testing.assert_close(found[row, place], sum(parts) / shares[best].sum())
+    found.square().sum().backward()
+    assert layer.router.weight.grad.abs().min() > 0
+
+
+def test_a_router_learns_the_domains_that_it_is_taught_and_texts_are_read_without_theirs() -> None:
+    torch.manual_seed(0)
+    data = made(120)
+    names = sorted(set(data.domains))
+    method = MoEEmbeddings(
+        hashed_bert(1, 16, heads=2, words=2000, max_length=12),
+        domains=names,
+        router="tokens",
+        router_weight=1.0,
+        normalize=True,
+        temperature=0.1,
+        optimization=Optimization("adam", lr=3e-2, schedule="constant"),
+    )
+    first = method.loss(method.views(data.batch(np.arange(64))))["router"].detach()  # type: ignore[index]
+    train("moe-embeddings", method, data, 0, steps=30, batch_size=32)
+    last = method.loss(method.views(data.batch(np.arange(64))))["router"].detach()  # type: ignore[index]
+    assert last < 0.8 * first
+    assert method.vectors(["a text of a domain that nobody told"], None).shape == (1, 16)
+
+
+def test_bad_routers_are_named() -> None:
+    with pytest.raises(ValueError, match="1 to 3 of 3 experts, got 4"):
+        add_token_experts(small().model, 3, 4)
+    with pytest.raises(ValueError, match="router must be domain, or tokens with experts"):
+        MoEEmbeddings(small(), domains=["a", "b"], experts=False, router="tokens")

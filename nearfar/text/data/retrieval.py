@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,7 +104,7 @@ def texts_of(path: Path | str) -> Texts:
         warnings.warn(f"of {path} {left:,} rows have no text that can be read and are left out", stacklevel=2)
     found = Texts([named[row] for row in kept], [texts[row] for row in kept])
     if len(set(found.ids)) < len(kept):
-        twice = next(each for each in found.ids if found.ids.count(each) > 1)
+        twice = Counter(found.ids).most_common(1)[0][0]
         raise ValueError(f"{path} has the id {twice!r} more than once")
     return found
 

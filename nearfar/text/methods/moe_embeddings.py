@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nearfar.common.share import for_examples
@@ -17,10 +18,12 @@ from nearfar.losses import info_nce, likeness_ranking
 from nearfar.spelling import one_of
 from nearfar.system import Scores
 from nearfar.text.method import TextBatch, TextMethod
-from nearfar.text.routing import RoutedEncoder
+from nearfar.text.routing import RoutedEncoder, TokenRoutedEncoder
 from nearfar.training import Data, Optimization
+from nearfar.training.steps import Terms
 
 Objective = Literal["likeness", "ranking"]
+Router = Literal["domain", "tokens"]
 TOGETHER = 128
 """Pairs that are read at a time in evaluation."""
 
@@ -42,13 +45,19 @@ class MoEEmbeddings(TextMethod):
     :func:`nearfar.losses.likeness_ranking` as released or by ``ranking``, both ways, as the paper has it.
 
     Copies begin equal. Batches should hold several domains, and those who ask for a text's vector have to know its
-    domain. The authors find no gain below about 100 million parameters. Their earlier versions, with a learned router
-    of every token, are not here; ``layers`` gives the one with experts in one layer.
+    domain. The authors find no gain below about 100 million parameters. ``layers`` gives their earlier version with
+    experts in one layer, and ``router: tokens`` the one in which a learned router sends every token through ``top`` of
+    the experts: it is taught the domains by a cross-entropy of its logits, averaged over layers and tokens, and a text
+    is then read without its domain being known. (The router's other losses of those versions, for balance and mutual
+    information, are not here.)
 
     Args:
         encoder: sentence encoder of BERT's or ModernBERT's kind, by name or as a ``TextEncoder``.
         domains: names of the domains; those of the data when not given.
         experts: copies for each domain; without them it is the one dense model that the paper compares with.
+        router: ``domain``, the text's own copy, or ``tokens``, what the router chooses for each token.
+        top: experts that a token passes with ``router: tokens``, at most the number of domains.
+        router_weight: of the cross-entropy that teaches the router the domains, at least 0.
         layers: numbers of the layers with experts, from 0; all when not given.
         marked: put a token of the domain in the place of the first.
         objective: ``likeness`` or ``ranking``.
@@ -67,6 +76,9 @@ class MoEEmbeddings(TextMethod):
         *,
         domains: Sequence[str] | None = None,
         experts: bool = True,
+        router: Router = "domain",
+        top: int = 2,
+        router_weight: float = 0.1,
         layers: Sequence[int] | None = None,
         marked: bool = True,
         objective: Objective = "likeness",
@@ -84,13 +96,23 @@ class MoEEmbeddings(TextMethod):
             )
         if objective not in get_args(Objective) or not 0 <= swap <= 1:
             raise ValueError(f"objective must be likeness or ranking and swap in [0, 1], got {objective!r} and {swap}")
+        if router not in get_args(Router) or router_weight < 0 or (router == "tokens" and not experts):
+            raise ValueError(
+                f"router must be domain, or tokens with experts, and router_weight at least 0; got {router!r} with "
+                f"experts {experts} and {router_weight}"
+            )
         plain = text_encoder(encoder, pooling=pooling, max_length=max_length, dropout=dropout)
-        routed = RoutedEncoder(plain, len(domains), layers if experts else (), marked)
+        routed: RoutedEncoder | TokenRoutedEncoder
+        if router == "tokens":
+            routed = TokenRoutedEncoder(plain, len(domains), top, layers)
+        else:
+            routed = RoutedEncoder(plain, len(domains), layers if experts else (), marked)
         super().__init__(routed, pooling, max_length, dropout, optimization)
         self.numbers = {name: number for number, name in enumerate(domains)}
         width = self.features
         self.pooler = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width))
         self.objective, self.normalize, self.temperature, self.swap = objective, normalize, temperature, swap
+        self.router_weight = router_weight
 
     def kept(self) -> nn.Module:
         return nn.ModuleDict({"encoder": self.encoder, "pooler": self.pooler})
@@ -108,8 +130,16 @@ class MoEEmbeddings(TextMethod):
         tokens: Tokens = self.encoder.tokenize([*first, *second])  # type: ignore[operator]
         return Routed(tokens, self._domains(batch.domains).to(tokens.input_ids.device).repeat(2))
 
-    def loss(self, views: Routed) -> Tensor:
-        a, b = self.gather(*self.pooler(self.encoder.routed(*views)).chunk(2))  # type: ignore[operator]
+    def loss(self, views: Routed) -> Terms:
+        if isinstance(self.encoder, RoutedEncoder):
+            return self.contrast(self.encoder.routed(*views))
+        vectors, logits = self.encoder.guessed(views.tokens)  # type: ignore[operator]
+        guessed = F.cross_entropy(logits.float(), views.domains)
+        return {"pairs": self.contrast(vectors), "router": self.router_weight * guessed}
+
+    def contrast(self, vectors: Tensor) -> Tensor:
+        """The loss of vectors (2N, D) whose halves are pairs row by row."""
+        a, b = self.gather(*self.pooler(vectors).chunk(2))
         if self.objective == "likeness":
             return likeness_ranking(a, b, normalize=self.normalize, temperature=self.temperature)
         return info_nce(a, b, temperature=self.temperature, symmetric=True, normalize=self.normalize)
@@ -120,6 +150,8 @@ class MoEEmbeddings(TextMethod):
     def vectors(self, texts: Sequence[str], domains: Sequence[str] | None) -> Tensor:
         """Vectors (N, D) of N texts of these domains."""
         tokens: Tokens = self.encoder.tokenize([*texts])  # type: ignore[operator]
+        if isinstance(self.encoder, TokenRoutedEncoder):
+            return self.pooler(self.encoder(tokens))
         numbers = self._domains(domains).to(tokens.input_ids.device)
         return self.pooler(self.encoder.routed(tokens, numbers))  # type: ignore[operator]
 
