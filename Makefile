@@ -75,6 +75,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/taxonomy_table.py
 	$(BIN)/python tools/performance_table.py
 	$(BIN)/python tools/computed.py
+	$(BIN)/python tools/families.py
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
 	@echo build/docs/index.html
 

@@ -7,7 +7,9 @@ otherwise they are read from the words of its five parts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from nearfar.system import Entry
 
@@ -30,7 +32,7 @@ TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "redundancy": ("barlow", "vicreg", "covariance", "correlation", "variance", "whiten"),
         "clustering": ("swapped", "prototype", "cluster", "assignment", "sinkhorn", "words"),
         "reconstruction": ("reconstruct", "pixel", "masked", "autoencod", "predict"),
-        "cross-entropy": ("cross-entropy", "classif", "logistic", "cross entropy"),
+        "cross-entropy": ("cross-entropy", "classif", "logistic", "cross entropy", "binary", "sigmoid"),
         "mutual information": ("mutual information", "mine", "jensen", "donsker", "kl"),
         "preference": ("preference", "dpo", "reward"),
     },
@@ -39,7 +41,10 @@ TERMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "bank": ("bank", "memory", "stored"),
         "prototypes": ("prototype", "centre", "centroid"),
         "synthetic": ("synthetic",),
-        "batch": ("infonce", "nt-xent", "info-nce", "contrast", "supcon", "softmax", "nce", "triplet", "margin"),
+        "batch": (
+            *("infonce", "nt-xent", "info-nce", "contrast", "supcon", "softmax", "nce", "triplet", "margin"),
+            *("all pairs", "every pair", "pairs of the batch"),
+        ),
     },
     "update": {
         "momentum": ("momentum", "target network", "teacher", "moving", "ema"),
@@ -83,11 +88,17 @@ def terms(entry: Entry) -> dict[str, tuple[str, ...]]:
             found[question] = (said,) if isinstance(said, str) else tuple(said)
             continue
         text = " ".join(str(parts[name]).lower() for name in _READ[question])
-        matching = [answer for answer, words in answers.items() if any(word in text for word in words)]
+        matching = [answer for answer, words in answers.items() if _beginning(words).search(text)]
         if question in ("negatives", "update"):
             matching = matching[:1]
         found[question] = tuple(matching) or (REST[question],)
     return found
+
+
+@cache
+def _beginning(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds a word that begins with one of these, and not what is inside another, as nce is in distance."""
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})")
 
 
 def grouped(entries: Iterable[Entry], question: str) -> dict[str, list[Entry]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GENERATED = {ROOT / "docs" / name for name in ("results.md", "taxonomy.md")}
+GENERATED = {ROOT / "docs" / name for name in ("results.md", "taxonomy.md", "forest.md")}
 RUN = ("bash", "console", "python")
 """Kinds of blocks that are read and run; others are files, formulas and tables."""
 
