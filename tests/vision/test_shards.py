@@ -236,7 +236,7 @@ def test_a_folder_of_pictures_with_an_archive_beside_them_stays_one(tmp_path: Pa
 
 
 def test_training_by_command(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--data", str(shards), "--size", "24", "--steps", "2", "--batch-size", "8", "--encoder", "small-conv"]
+    words = ["--data", str(shards), "--size", "24", "--preset", "laptop", "--steps", "2", "--batch-size", "8"]
     assert main(["train", "simclr", *words, "--out", str(tmp_path / "run"), "--json"]) == 0
     assert np.isfinite(json.loads(capsys.readouterr().out)["train/loss"])
     assert main(["embed", str(tmp_path / "run"), "-o", str(tmp_path / "v.npz")]) == 0

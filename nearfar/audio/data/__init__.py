@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from nearfar.audio.data.captions import CaptionedBatch, CaptionedSounds
+from nearfar.audio.data.shards import sounds_in_parts
 from nearfar.audio.data.sounds import SoundBatch, SoundFiles, Sounds, sound_files
 from nearfar.sources.archives import read_npz
 from nearfar.sources.opening import as_array, as_path, nothing_there
+from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.sound import SUFFIXES, SoundError, at_rate
 from nearfar.sources.splits import split_of
 from nearfar.sources.tables import TABLES, Table, labels_of, read_table, suffix_of, why_no_text
@@ -59,6 +61,7 @@ def load(
     Args:
         data: a folder of sound files (``.wav``, ``.flac``, ``.ogg``, ``.mp3`` and the like) of any rate and length,
             the folders that hold them being their classes and folders ``train`` and ``test`` its parts; one such file;
+            tar or zip archives of such files, here or at a URL (:class:`nearfar.audio.data.shards.SoundShards`);
             a ``.csv``, ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` table with a column of files (``path``,
             ``file``, ``filename``, ``audio``) and perhaps ``label`` (or ``class``, ``category``, ``speaker``),
             ``split``, columns of captions (``caption``, ``caption_1`` ...) and of sentences that are wrong
@@ -86,8 +89,12 @@ def load(
     if isinstance(data, Mapping) and "waves" in data:
         arrays = {str(name): as_array(value, str(name)) for name, value in data.items()}
         return _arrays(arrays, "the mapping", "sounds", resample)
-    path = as_path(data, "sounds", EMBEDDED, "a mapping with waves (N, T), their rate and perhaps labels (N,)")
     options: dict[str, Any] = {"rate": resample or 16000, "seconds": longest, "strict": strict, "max_bad": max_bad}
+    if isinstance(data, str | Path):
+        archives = shards_at(data, unless=lambda folder: bool(sound_files(folder)))
+        if archives is not None:
+            return sounds_in_parts(archives.shards, archives.name, **options)
+    path = as_path(data, "sounds", EMBEDDED, "a mapping with waves (N, T), their rate and perhaps labels (N,)")
     if path.is_dir():
         return _folder(path, options)
     if not path.is_file():

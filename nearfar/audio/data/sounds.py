@@ -258,7 +258,7 @@ class SoundFiles(Data):
 
         def look(row: int) -> Stretch | str:
             try:
-                return header(files[row])
+                return self._head(files[row])
             except SoundError as error:
                 return str(error)
 
@@ -278,11 +278,18 @@ class SoundFiles(Data):
                 wrong |= {row: why for row, why in zip(heads, pool.map(listen, heads), strict=True) if why}
         return heads, wrong
 
+    def _head(self, file: str) -> Stretch:
+        """The whole of a file, from what its beginning says."""
+        return header(file)
+
+    def _decoded(self, stretch: Stretch) -> np.ndarray:
+        return read_stretch(stretch, self.rate)
+
     def _wave(self, stretch: Stretch) -> np.ndarray:
         key = (stretch.path, stretch.start, stretch.frames)
         if (found := self._kept.get(key)) is not None:
             return found
-        found = read_stretch(stretch, self.rate)
+        found = self._decoded(stretch)
         if found.nbytes <= self._room:
             self._room -= found.nbytes
             self._kept[key] = found

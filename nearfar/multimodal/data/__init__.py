@@ -20,13 +20,15 @@ from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
 from nearfar.sources.opening import nothing_there
 from nearfar.sources.parquet import schema_of
+from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split
 from nearfar.sources.tables import TABLES, Table, labels_of, suffix_of, why_no_text
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, quiet, square
+from nearfar.vision.data.folder import has_picture
 from nearfar.vision.data.published import LABELS, parquet_files, read_parquet
-from nearfar.vision.data.shards import ShardedPictures, in_parts, shards_at
+from nearfar.vision.data.shards import ShardedPictures, in_parts
 
 __all__ = ["EMBEDDED", "CaptionedImages", "CaptionedShards", "Column", "Triplets", "Tuples", "load"]
 
@@ -103,7 +105,7 @@ def load(
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
     if not isinstance(data, str | os.PathLike):
         return pairs_in(data, size, image=image_column, caption=caption_column, embedded=EMBEDDED)
-    archives = shards_at(data, mix)
+    archives = shards_at(data, mix, unless=has_picture)
     if archives is not None:
         also = captions_by(caption_column)
         named = {"image": image_column, "mix": archives.mix, "also": also}

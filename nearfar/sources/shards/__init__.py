@@ -2,6 +2,7 @@
 
 =============================================  =====================================================
 :mod:`~nearfar.sources.shards.places`          where shards are: files, folders, patterns of names
+:mod:`~nearfar.sources.shards.finding`         what a user's words for them mean, and parts of data sets
 :mod:`~nearfar.sources.shards.remote`          shards at URLs
 :mod:`~nearfar.sources.shards.cache`           what was fetched from there, up to a number of bytes
 :mod:`~nearfar.sources.shards.tar`             what lies inside of tar archives, damaged ones too

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.opening import nothing_there
+from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.shards.places import ARCHIVES
 from nearfar.sources.shards.remote import fetched, is_url
 from nearfar.sources.skipped import Skipped
@@ -18,13 +19,13 @@ from nearfar.training import Data
 from nearfar.vision.data.arrays import ImageArray, ImageGroups
 from nearfar.vision.data.binary import idx, is_idx, is_stl10, npy, stl10
 from nearfar.vision.data.deep import Shown
-from nearfar.vision.data.folder import ImageFolder, passed_over
+from nearfar.vision.data.folder import ImageFolder, has_picture, passed_over
 from nearfar.vision.data.inflated import Inflated
 from nearfar.vision.data.memory import FILES, LABELS, from_files, from_memory
 from nearfar.vision.data.published import cifar, npz, parquet, parquet_files
 from nearfar.vision.data.rows import ParquetPictures
 from nearfar.vision.data.shapes import ShapeImages, shape_images
-from nearfar.vision.data.shards import ShardedPictures, in_parts, shards_at
+from nearfar.vision.data.shards import ShardedPictures, in_parts
 from nearfar.vision.data.video import TemporalPairs, shape_clips
 
 __all__ = [
@@ -123,7 +124,7 @@ def load(
         data = fetched(str(data))
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad, "shown": shown}
     path = Path(data)
-    archives = None if path.is_dir() else shards_at(data, mix)
+    archives = None if path.is_dir() else shards_at(data, mix, unless=has_picture)
     if archives is None and not path.exists():
         raise nothing_there(path, EMBEDDED)
     if path.is_dir():
@@ -135,7 +136,7 @@ def load(
             return stl10(path)
         if parquet_files(path):
             return parquet(path, size or 96, **checks)
-        archives = shards_at(path, mix)
+        archives = shards_at(path, mix, unless=has_picture)
         if archives is None:
             return _folder(path, size or 96, verify=verify, **checks)
     if archives is not None:

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nearfar.sources.fingerprint import file_contents
 from nearfar.sources.order import mixed
-from nearfar.sources.shards.cache import file_cache
+from nearfar.sources.shards.finding import shard_contents, shards_by_part
 from nearfar.sources.shards.index import Index, index_of, verdicts
 from nearfar.sources.shards.members import Members, Part, part_of
-from nearfar.sources.shards.places import ARCHIVES, LocalShard, Shard, expanded, shards_below
-from nearfar.sources.shards.remote import MIX, is_url, remote_shards
+from nearfar.sources.shards.places import Shard
 from nearfar.sources.shards.samples import by_key, label_in
 from nearfar.sources.skipped import BadDataError, Skipped, plain
-from nearfar.sources.splits import by_split
 from nearfar.sources.tables import labels_of
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, decode, quiet, why_unreadable
 from nearfar.vision.data.deep import AS_THEY_ARE, Shown
 from nearfar.vision.data.encoded import EncodedPictures
-from nearfar.vision.data.folder import SUFFIXES, has_picture, passed_over
+from nearfar.vision.data.folder import SUFFIXES, passed_over
 
-__all__ = ["ShardedPictures", "in_parts", "picture_in", "shards_at"]
+__all__ = ["ShardedPictures", "in_parts", "picture_in"]
 
 Also = Callable[[Index, Mapping[str, int]], Any]
 
@@ -133,11 +128,7 @@ class ShardedPictures(EncodedPictures):
         return self._splits
 
     def contents(self) -> Mapping[str, str]:
-        local = [shard for shard in self.members.shards if isinstance(shard, LocalShard)]
-        found = file_contents(Path("/"), [os.path.abspath(shard.path) for shard in local])
-        told = dict(zip((shard.name for shard in local), found.values(), strict=True))
-        others = {s.name: s.identity() for s in self.members.shards if not isinstance(s, LocalShard)}
-        return told | others
+        return shard_contents(self.members.shards)
 
 
 class _Found(NamedTuple):
@@ -151,50 +142,6 @@ class _Found(NamedTuple):
     bad: list[tuple[str, str]]
 
 
-class Found(NamedTuple):
-    """Shards, what to call them together, and how many are mixed at a time; see :func:`shards_at`."""
-
-    shards: list[Shard]
-    name: str
-    mix: int
-
-
-def shards_at(data: Path | str, mix: int = 0) -> Found | None:
-    """The shards that a name means: a URL, names with braces, an archive, a folder of archives without pictures;
-    ``None`` where it is nothing of the kind.
-
-    Of those at URLs few are mixed at a time, which the cache must hold twice.
-
-    Raises:
-        FileNotFoundError: there are not as many as it says. ValueError: the cache is too small. OSError: they cannot
-            be had.
-    """
-    text, path = str(data), Path(data)
-    if is_url(text):
-        shards = remote_shards(text)
-        together = mix or MIX
-        most, limit = sum(sorted((s.size for s in shards), reverse=True)[: 2 * together]), file_cache().limit
-        if most > limit:
-            raise ValueError(
-                f"{together} shards of {text} mixed at a time, and the next ones, take {most / 1e9:,.2f} GB, and the "
-                f"cache holds {limit / 1e9:,.2f} GB; raise NEARFAR_CACHE_LIMIT, or lower --mix"
-            )
-        return Found([*shards], text.rstrip("/").rpartition("/")[2], together)
-    root, paths = path, [path]
-    if "{" in text and not path.exists():
-        root, paths = path.parent, [Path(each) for each in expanded(text)]
-        missing = [each for each in paths if not each.is_file()]
-        if missing:
-            raise FileNotFoundError(f"there is no file {missing[0]} ({len(missing):,} of the {len(paths):,} of {text})")
-    elif path.is_dir():
-        paths = shards_below(path)
-        if not paths or has_picture(path):
-            return None
-    elif path.suffix.lower() not in ARCHIVES or not path.is_file():
-        return None
-    return Found([LocalShard(each, root) for each in paths], root.name, mix)
-
-
 def in_parts(shards: Sequence[Shard], name: str, size: int, **options: Any) -> ShardedPictures:
     """Shards as a collection, those named ``test`` and so on held out; see :mod:`nearfar.sources.splits`.
 
@@ -202,23 +149,14 @@ def in_parts(shards: Sequence[Shard], name: str, size: int, **options: Any) -> S
         shards: where they lie. name: of the collection.
         size: see :class:`ShardedPictures`. options: its other arguments.
     """
-    by_path = {Path(shard.name): shard for shard in shards}
-    parts, rest = by_split(by_path)
-    if not parts:
-        return ShardedPictures(shards, size, name=name, **options)
-    if rest:
-        warnings.warn(
-            f"{len(rest)} shards of {name} name no part and are left out beside those that do, the first: "
-            f"{rest[0].name}",
-            stacklevel=3,
-        )
-
-    def of(part: str, **more: Any) -> ShardedPictures:
-        chosen = [by_path[path] for path in parts[part]]
-        return ShardedPictures(chosen, size, **{"name": f"{name}, {part}", "folder": part, **options, **more})
-
-    held = {part: of(part) for part in parts if part != "train"}
-    return of("train", name=name, splits=held)
+    parts = shards_by_part(shards, name)
+    held = {
+        part: ShardedPictures(of, size, name=f"{name}, {part}", folder=part, **options)
+        for part, of in parts.items()
+        if part != "train"
+    }
+    folder = "train" if held else ""
+    return ShardedPictures(parts["train"], size, name=name, folder=folder, splits=held, **options)
 
 
 def picture_in(parts: Mapping[str, int], image: str | None = None) -> list[int]:
