@@ -113,8 +113,9 @@ def _write(door: Door, folder: Path, about: Mapping[str, Any], write: Any, read:
 
 def _traced(door: Door, free: Mapping[str, Mapping[int, str]]) -> Any:
     axes = tuple(dict.fromkeys(free[name], torch.export.Dim.DYNAMIC) for name in door.inputs)
-    # An axis of 1 in the example would be taken for one that is always 1.
-    return torch.export.export(_OneOf(door.module), tuple(door.inputs.values()), dynamic_shapes={"inputs": axes})
+    # A length of 1, inside the network too, is taken for one that is always 1: the longest example is traced.
+    example = _sizes(door, free)[-1]
+    return torch.export.export(_OneOf(door.module), tuple(example.values()), dynamic_shapes={"inputs": axes})
 
 
 class _OneOf(nn.Module):
@@ -137,14 +138,14 @@ def _choices(door: Door) -> list[dict[str, dict[int, str]]]:
 
 def _sizes(door: Door, free: Mapping[str, Mapping[int, str]]) -> list[dict[str, Tensor]]:
     """The examples as they are, one of them, several times all of them; twice as long along what else is free."""
-    whole = dict(door.inputs)
+    whole = {name: value.contiguous() for name, value in door.inputs.items()}  # strides would be traced as well
     found = [whole, {n: v[:1] for n, v in whole.items()}, {n: torch.cat([v, v, v[:1]]) for n, v in whole.items()}]
     if any(len(axes) > 1 for axes in free.values()):
         longer = dict(whole)
         for name, axes in free.items():
             for axis in [*axes][1:]:
                 longer[name] = torch.cat([longer[name], longer[name].flip(axis)], axis)
-        found.append(longer)
+        found.append({name: value.contiguous() for name, value in longer.items()})
     return found
 
 
