@@ -70,10 +70,11 @@ def embed_to(
         return Written(*found.array.shape)
     origin = {"weights": digest(method.encoder), "collection": total(data), **_provenance(method, data, provenance)}
     shards = Shards(path, len(data), per_file=per_file, provenance=origin, overwrite=overwrite, half=half, share=share)
+    ids = data.ids  # once: of files and archives it is made anew each time
     with method.frozen():
         for part in shards.missing():
             array, kept = _rows(method, data, part, batch_size)
-            shards.write(part, array, data.ids[kept], None if data.labels is None else data.labels[kept])
+            shards.write(part, array, ids[kept], None if data.labels is None else data.labels[kept])
     return Written(*shards.shape())
 
 

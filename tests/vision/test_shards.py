@@ -212,11 +212,14 @@ def test_an_index_beside_a_shard_is_used_only_for_that_shard(tmp_path: Path, mon
     write_index(shard)
     monkeypatch.setattr("nearfar.sources.shards.index._listed", lambda shard: pytest.fail("read again"))
     assert index_of(shard).texts == {1: "a red fish"}
+    assert index_of(shard).beside
     monkeypatch.undo()
-    tar(path, {"2.jpg": jpeg()})
-    assert index_of(shard).names == ["2.jpg"]
+    tar(path, {"2.jpg": jpeg(), "3.jpg": b"no picture"})
+    assert index_of(shard).names == ["2.jpg", "3.jpg"]
+    with pytest.warns(UserWarning, match="1 of 2 pictures"):  # not taken for what was packed and looked at then
+        assert len(load(path, size=8, max_bad=0.5)) == 1
     (tmp_path / "a.tar.index").write_bytes(b"PAR1 and nothing of it")
-    assert index_of(shard).names == ["2.jpg"]
+    assert index_of(shard).names == ["2.jpg", "3.jpg"]
     assert ".txt" in TEXTS
 
 

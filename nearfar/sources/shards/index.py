@@ -41,6 +41,7 @@ class Index(NamedTuple):
         offsets, packed, sizes, methods: as in :class:`nearfar.sources.shards.member.Member`.
         texts: what small members of :data:`TEXTS` hold, by position.
         bad: places inside of the shard, and why they are left out.
+        beside: whether it is the one that lies beside the shard, where ``nearfar data pack`` put it.
     """
 
     names: list[str]
@@ -50,6 +51,7 @@ class Index(NamedTuple):
     methods: list[int]
     texts: dict[int, str]
     bad: list[tuple[str, str]]
+    beside: bool = False
 
 
 def index_of(shard: Shard) -> Index:
@@ -61,7 +63,7 @@ def index_of(shard: Shard) -> Index:
     beside = shard.index_beside()
     found = None if beside is None else _read(beside, shard.ends)
     if found is not None:
-        return found
+        return found._replace(beside=True)
     kept = _kept_at(shard, BESIDE)
     if kept is not None and kept.is_file():
         found = _read(kept, lambda: VERSION)

@@ -190,7 +190,7 @@ def _look(shard: Shard, image: str | None, verify: bool, shown: Shown, also: Als
             return [(name, reason) for name, reason in pairs if reason]
 
     # What nearfar packed it has decoded; a shard from elsewhere is then not fetched before it is needed.
-    fine_before = not verify and shard.index_beside() is not None
+    fine_before = not verify and index.beside
     wrong = {} if fine_before else dict(verdicts(shard, _judged(verify, shown), judge))
     fine = [place for place, row in enumerate(rows) if index.names[row] not in wrong]
     bad = [(f"{shard.name}/{plain(name)}", reason) for name, reason in (*_of_pictures(index), *wrong.items())]
