@@ -264,6 +264,8 @@ class Field:
         exports: formats of its own by name, each ``(method, folder)``, for ``nearfar export --to``; the first is
             taken where none is named.
         embedded: names of embedded data, each with what it is.
+        renamed: options of ``load`` that were called otherwise in earlier versions, old names by new; command lines and
+            kept configurations that use them go on working.
     """
 
     name: str
@@ -276,6 +278,7 @@ class Field:
     clear: Callable[[Path], None] | None = None
     exports: Mapping[str, Callable[[Any, Path], None]] = dataclasses.field(default_factory=dict)
     embedded: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class UsageError(Exception):

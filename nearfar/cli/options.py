@@ -95,10 +95,11 @@ class Flags:
 
     def given(self, words: list[str]) -> set[str]:
         """The settings that a command line names."""
-        return {_underscored(word).partition("=")[0][2:] for word in words if word.startswith("--")}
+        named = _renamed([_underscored(word) for word in words], catalogue.field(self.system.field).renamed)
+        return {word.partition("=")[0][2:] for word in named if word.startswith("--")}
 
     def parse(self, words: list[str]) -> Settings:
-        words = [_underscored(word) for word in words]
+        words = _renamed([_underscored(word) for word in words], catalogue.field(self.system.field).renamed)
         refuse_class_paths(words, {**hints(self.cls), **dict.fromkeys(_module_arguments(self.cls), str)})
         try:
             found = self.parser.parse_args(self._switched(words)).as_dict()
@@ -168,17 +169,18 @@ def loader_options(entry: Entry, words: list[str], prog: str) -> dict[str, Any]:
         UsageError: something else is among them.
     """
     loader = catalogue.field(entry.field).load
+    words = _renamed([*map(_underscored, words)], catalogue.field(entry.field).renamed)
     parser = ArgumentParser(prog=prog, exit_on_error=False)
     parser.add_function_arguments(loader, skip={"data"})
     for action in parser._actions:
         if action.dest != "help":
             action.default = None
-    refuse_class_paths([*map(_underscored, words)], typing.get_type_hints(loader))
+    refuse_class_paths(words, typing.get_type_hints(loader))
     try:
-        found = parser.parse_args([_underscored(w) for w in words]).as_dict()
+        found = parser.parse_args(words).as_dict()
     except Exception as error:
         raise UsageError(_reason(error, parser._option_string_actions)) from error
-    given = {w.partition("=")[0][2:] for w in map(_underscored, words) if w.startswith("--")}
+    given = {w.partition("=")[0][2:] for w in words if w.startswith("--")}
     return {name: value for name, value in found.items() if name in given}
 
 
@@ -197,6 +199,12 @@ def _underscored(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def _renamed(words: list[str], renamed: Mapping[str, str]) -> list[str]:
+    """Words of a command line with names of earlier versions as they are now."""
+    parts = [(word[2:].partition("=") if word.startswith("--") else (None, "", word)) for word in words]
+    return [text if name is None else f"--{renamed.get(name, name)}{equals}{text}" for name, equals, text in parts]
 
 
 def _reason(error: Exception, flags: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ class Data(abc.ABC):
         name: what people call it (shown in reports and stored as provenance).
         labels: one label per embedded row, or ``None``. Training never needs them.
         ids: one identifier per embedded row.
+        taken: which columns of a table were taken for what, in a line for people; empty where it is no table.
         divisible: whether one example alone can be learned from, because it has parts that are told apart, as a series
             has steps.
         gives: the kind of batch that ``training_batch`` returns, where a method may ask for it.
@@ -35,6 +36,7 @@ class Data(abc.ABC):
     name: str = "data"
     labels: np.ndarray | None = None
     gives: type | None = None
+    taken: str = ""
     divisible: bool = False
 
     @abc.abstractmethod

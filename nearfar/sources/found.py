@@ -20,6 +20,7 @@ def describe(data: Any) -> list[str]:
     if not hasattr(data, "batch"):
         return [f"data      {plain(data.name)}, which is asked"]
     lines = [f"data      {plain(data.name)}: {_amount(data)}"]
+    lines += [f"          {plain(data.taken)}"] if data.taken else []
     lines += [f"          {plain(note)}" for note in getattr(data, "notes", ())]
     lines.append(f"labels    {_labels(data.labels)}")
     for name, held in data.splits().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -12,13 +13,24 @@ from nearfar import catalogue
 from nearfar.catalogue import find
 from nearfar.common.rehearsal import rehearsing
 from nearfar.runs.configure import construct, fill_facts, parameters
+from nearfar.spelling import one_of
 from nearfar.system import Entry, Scores
 from nearfar.training import Training
 
 
 def load_data(name: str, data: Any = None, **options: Any) -> Any:
-    """A field's data, by the loader that it declares."""
-    return catalogue.field(name).load(data, **options)
+    """A field's data, by the loader that it declares; options may have their names of earlier versions.
+
+    Raises:
+        ValueError: an option that the loader does not have.
+    """
+    field = catalogue.field(name)
+    options = {field.renamed.get(option, option): value for option, value in options.items()}
+    known = [option for option in inspect.signature(field.load).parameters if option != "data"]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"data of {name} have no option {option!r}{one_of(option, known, are='they have')}")
+    return field.load(data, **options)
 
 
 def measure(entry: Entry, method: Any, data: Any, *, seed: int = 0) -> Scores:

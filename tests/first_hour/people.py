@@ -237,7 +237,7 @@ def texts_graphs_pairs(desk: Desk) -> None:
     desk.nearfar("train", "simcse", "--data", "export.csv", code=2).says("message, topic, ticket", "--text-column")
     columns = ("--text-column", "message", "--label-column", "topic")
     desk.nearfar("train", "simcse", "--data", "export.csv", *columns, *SMALL, "--out", "r/own").says(
-        "message as sentence, topic as label", "left out are ticket", "4 classes"
+        "columns: message as sentence, topic as label", "left out are ticket", "4 classes"
     )
     columns = ("--text-column", "mesage")
     desk.nearfar("train", "simcse", "--data", "export.csv", *columns, code=2).says("did you mean message")
@@ -246,10 +246,24 @@ def texts_graphs_pairs(desk: Desk) -> None:
     with pytest.warns(UserWarning, match="pairs with scores, for evaluation, and both are sentences to train on"):
         assert sentences("sts.csv").pairs is not None
 
+    pictures = files.photos(Path("photos"), 12, camera=0)
+    shown = [(f"photos/{name}", f"what {name} shows", row % 2) for row, name in enumerate(pictures)]
+    files.table(Path("captions.csv"), [("Datei", "Beschreibung", "Art"), *shown])
+    columns = ("--image-column", "datei", "--caption-column", "beschreibung", "--label-column", "art")
+    desk.nearfar("train", "clip", "--data", "captions.csv", *columns, "--size", "16", *SMALL, "--out", "r/clip").says(
+        "datei as pictures, beschreibung as captions, art as labels", "2 classes"
+    )
+    files.streets(Path("camvid"), 4)
+    small = ("--size", "48", *SMALL)
+    desk.nearfar("train", "densecl", "--data", "camvid", *small, "--out", "r/street").says("camvid train: 4 examples")
+
     words, links, subjects = files.graph(60)
     both = np.concatenate([links, links[:, ::-1]]).T
     np.savez("cora.npz", x=words, edge_index=both, y=subjects)
     desk.nearfar("train", "grace", "--data", "cora.npz", *SMALL, "--out", "r/graph").says("24 features", "3 classes")
+    names = [f"paper {node}" for node in range(60)]
+    files.table(Path("cites.csv"), [("source", "target"), *[(names[a], names[b]) for a, b in links]])
+    desk.nearfar("train", "grace", "--data", "cites.csv", *SMALL, "--out", "r/links").says(f"{2 * len(links)} directed")
 
 
 PEOPLE: Mapping[str, Callable[[Desk], None]] = {

@@ -195,14 +195,14 @@ def test_molecules_from_tables_and_folders(tmp_path: Path) -> None:
     assert len(data) == 12
     assert data.labels.tolist() == [n / 2 for n in range(12)]
     assert data.facts == {"targets": {"molecule": 1024}}
-    assert load(tmp_path / "a.csv", label="name").labels[0] == "m0"
+    assert load(tmp_path / "a.csv", label_column="name").labels[0] == "m0"
     (tmp_path / "molecules.csv").write_text(table)
     links = np.array([[0, 11], [0, 1], [1.0, 0.5]])
     np.savez(tmp_path / "context.npz", cell=np.random.default_rng(0).normal(size=(2, 5)), cell_links=links)
     data = load(tmp_path)
     assert data.facts == {"targets": {"molecule": 1024, "cell": 5}}
     with pytest.raises(ValueError, match="no column activities; it has name, smiles, activity"):
-        load(tmp_path / "molecules.csv", label="activities")
+        load(tmp_path / "molecules.csv", label_column="activities")
     with pytest.raises(BadDataError, match="no SMILES"):
         MoleculeSet(["C", "?"], strict=True)
 

@@ -138,9 +138,9 @@ def test_both_ways_has_every_pair_once_in_each_direction(drawn: tuple[int, list[
 
 def test_graphml_and_networkx_give_the_same_graph(tmp_path: Path) -> None:
     club = networkx.karate_club_graph()
-    given_ = load(club, label="club")
+    given_ = load(club, label_column="club")
     networkx.write_graphml(club, tmp_path / "club.graphml")
-    read = load(tmp_path / "club.graphml", label="club")
+    read = load(tmp_path / "club.graphml", label_column="club")
     assert torch.equal(given_.graph.edge_index, read.graph.edge_index)
     assert [*read.ids[:2]] == ["0", "1"]
     assert read.labels is not None
@@ -220,3 +220,18 @@ def test_a_column_tells_kinds_of_nodes_apart(tmp_path: Path) -> None:
     authors = load(tmp_path / "g", kind="author")
     assert isinstance(authors, NodeGraph)
     assert authors.graph.num_node_features == 3  # no features: links to papers and to places, and a one
+
+
+def test_edges_alone_are_a_graph_of_the_nodes_that_they_name(tmp_path: Path) -> None:
+    path = tmp_path / "edges.csv"
+    path.write_text(
+        "\ufeffsource,target\nann,bob\nbob,cec\ncec,\nann,dan\n" + "".join(f"n{i},ann\n" for i in range(20))
+    )
+    with pytest.warns(UserWarning, match="1 of 24 edges"):
+        found = load(path)
+    assert [*found.ids[:3]] == ["ann", "bob", "cec"]
+    assert found.graph.edge_index.shape[1] == 2 * 23
+    assert found.graph.x.shape[1] > 1
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="has no column smiles"):
+        load(path)

@@ -305,7 +305,7 @@ def test_packed_camvid(shared_data: Path) -> None:
 
 
 def test_names_and_folders_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no embedded data of that name; embedded are street"):
+    with pytest.raises(FileNotFoundError, match="of that name, did you mean street"):
         load("strret")
     with pytest.raises(ValueError, match="holds no scenes: expected pictures at rgb/"):
         load(tmp_path)

@@ -49,7 +49,7 @@ def test_a_file_of_test_rows_takes_the_place_of_the_division(tmp_path: Path) -> 
 
 
 def test_numbers_gaps_and_words_become_features(tmp_path: Path) -> None:
-    rows = read(tmp_path / "t.csv", label="id")
+    rows = read(tmp_path / "t.csv", label_column="id")
     schema = rows.schema
     assert schema.numbers == ("age", "pay")
     assert schema.gaps == ("pay",)
@@ -106,7 +106,10 @@ def test_one_kind_of_label_is_no_division() -> None:
     ("call", "expected"),
     [
         (lambda p: load(p / "none.csv"), "no file .*embedded are flows"),
-        (lambda p: load(read(p / "t.csv") and p / "t.csv", label="kind"), "has no column 'kind'; it has id, age"),
+        (
+            lambda p: load(read(p / "t.csv") and p / "t.csv", label_column="kind"),
+            "has no column 'kind'; it has id, age",
+        ),
         (lambda p: load(np.full((3, 2), np.inf)), "infinite values; write gaps as NaN"),
         (lambda p: load(np.zeros(3)), r"expected numbers \(N, F\)"),
         (lambda p: Rows({"a": np.zeros(3), "b": np.zeros(2)}), r"columns of \[2, 3\] rows"),

@@ -52,6 +52,9 @@ def load(
     resample: int = 0,
     longest: float = 30.0,
     root: str = "",
+    audio_column: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
     count: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
@@ -72,6 +75,9 @@ def load(
         longest: seconds of a file that are embedded, from its beginning; for training, files of twice that and more are
             cut into sections.
         root: folder that the files of a table are in; the table's own when empty.
+        audio_column: the column of files of a table, if not one of those.
+        text_column: its column of captions, if not ``caption``.
+        label_column: its column of labels, if not one of those.
         count: number of sounds, or of speakers, that embedded sets generate; each has its own.
         strict: stop at the first sound that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of sounds that may be unusable, in [0, 1]; more stop the run.
@@ -104,7 +110,8 @@ def load(
     if path.suffix.lower() == ".npz":
         return _npz(path, resample)
     if suffix_of(path) in TABLES:
-        return _table(path, Path(root) if root else path.parent, options)
+        named = {"sounds": audio_column, "captions": text_column, "labels": label_column}
+        return _table(path, Path(root) if root else path.parent, named, options)
     accepted = ", ".join((*SUFFIXES, *TABLES, ".npz"))
     raise ValueError(f"{path} is no collection of sounds that this reads: a folder, or a file of {accepted}")
 
@@ -155,8 +162,9 @@ def _arrays(arrays: Mapping[str, np.ndarray], where: str, name: str, resample: i
     return Sounds(waves, resample, found.labels, name=name)
 
 
-def _table(path: Path, root: Path, options: dict[str, Any]) -> Data:
-    table = read_table(path)
+def _table(path: Path, root: Path, named: dict[str, str | None], options: dict[str, Any]) -> Data:
+    usual = {"sounds": FILES, "captions": ("caption",), "labels": LABELS}
+    table, taken = read_table(path).with_roles(str(path), {role: (usual[role], named[role]) for role in usual})
     if "turns" in table.columns:
         from nearfar.audio.data import dialogs
 
@@ -164,7 +172,8 @@ def _table(path: Path, root: Path, options: dict[str, Any]) -> Data:
     files = table.first(*FILES)
     if files is None:
         raise ValueError(
-            f"{path} has the columns {', '.join(table.columns)}; expected one of files: {', '.join(FILES)}"
+            f"{path} has the columns {', '.join(table.columns)}; expected one of files: {', '.join(FILES)}, or "
+            "--audio-column"
         )
     captions, negatives = (
         [name for name in table.columns if pattern.fullmatch(name)] for pattern in (CAPTION, NEGATIVE)
@@ -188,6 +197,7 @@ def _table(path: Path, root: Path, options: dict[str, Any]) -> Data:
             "folder": "" if part == first else part,
         }
         made[part] = _part(table, rows, root, captions, negatives, {**options, **more})
+    made[first].taken = taken
     return made[first]
 
 

@@ -33,6 +33,8 @@ def load(
     *,
     examples: int = 2000,
     world_seed: int = 0,
+    text_column: str | None = None,
+    answer_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
@@ -45,6 +47,8 @@ def load(
             ``choices`` (a list), ``kind`` and ``id`` where present, and ``image``, a path beside the table.
         examples: number of training prompts that embedded sets generate.
         world_seed: which world embedded sets and their models are of.
+        text_column: the column of prompts, if not one of those.
+        answer_column: the column of right answers, if not ``answer``.
         strict: stop at the first row that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of rows that may be unusable, in [0, 1]; more stop the run.
     """
@@ -58,15 +62,22 @@ def load(
     if not path.is_file():
         raise nothing_there(path, EMBEDDED)
     table = read_table(path) if path.suffix.lower() in TABLES else read_lines(path)
+    roles = {"prompts": (COLUMNS, text_column), "answers": (("answer", "label"), answer_column)}
+    table, taken = table.with_roles(str(path), roles)
     prompts = table.first(*COLUMNS)
     if prompts is None:
-        raise ValueError(f"{path} has no column prompt: its columns are {', '.join(table.columns)}")
+        raise ValueError(
+            f"{path} has no column prompt: its columns are {', '.join(table.columns)}; --text-column names another"
+        )
     table = table.without(lambda row: why_no_text(prompts[row]) or _why_no_choices(table, row))
     skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="prompts")
     skipped.set_aside(table.bad, str(path))
     if not table.places:
         raise ValueError(f"{path} holds no prompt: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}")
-    return _of_table(table, path, skipped)
+    found = _of_table(table, path, skipped)
+    if table.columns.keys() != {"sentence"}:  # a table, and not lines
+        found.taken = taken
+    return found
 
 
 def _of_table(table: Table, path: Path, skipped: Skipped) -> Prompts:

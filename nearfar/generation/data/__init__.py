@@ -35,6 +35,9 @@ class Options:
     seed: int = 0
     strict: bool = False
     max_bad: float = 0.1
+    image_column: str | None = None
+    caption_column: str | None = None
+    label_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,11 @@ def _make_pictures(name: str, options: Options) -> Data:
 def _read_pictures(path: Path, options: Options) -> Data:
     """Pictures, with captions where a table has some."""
     checks: dict[str, Any] = {"strict": options.strict, "max_bad": options.max_bad}
-    if path.is_file() and suffix_of(path) in TABLES and _has_captions(path):
+    checks |= {"image_column": options.image_column, "label_column": options.label_column}
+    if path.is_file() and suffix_of(path) in TABLES and (options.caption_column or _has_captions(path)):
         from nearfar.multimodal.data import load as captioned
 
-        return pictures_of(captioned(path, size=options.size, **checks))
+        return pictures_of(captioned(path, size=options.size, caption_column=options.caption_column, **checks))
     from nearfar.vision.data import load as images
 
     return pictures_of(images(path, size=options.size, **checks))
@@ -126,6 +130,9 @@ def load(
     size: int | None = None,
     examples: int | None = None,
     data_seed: int = 0,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    label_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
     styles: str | Path | None = None,
@@ -139,6 +146,7 @@ def load(
         size: side in pixels to which pictures are brought; embedded sets have their own, files 96.
         examples: number of examples that drawn sets have for training.
         data_seed: of drawn sets; another gives other examples of the same kind.
+        image_column, caption_column, label_column: the columns of a table of pictures, if not called so.
         strict: stop at the first example that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of examples that may be unreadable, in [0, 1]; more stop the run.
         styles: pictures whose style those of ``data`` are to have: a folder or whatever else ``data`` can be.
@@ -150,7 +158,7 @@ def load(
         if not isinstance(contents, Pictures) or not isinstance(found, Pictures):
             raise ValueError(f"{styles} is a style for pictures; {contents.name} or {found.name} holds none")
         return with_styles(contents, found)
-    options = Options(size, examples, data_seed, strict, max_bad)
+    options = Options(size, examples, data_seed, strict, max_bad, image_column, caption_column, label_column)
     if size is not None and size < 8:
         raise ValueError(f"size must be at least 8 pixels, got {size}")
     if examples is not None and examples < 2:

@@ -13,10 +13,11 @@ from nearfar.graph.data.kinds import LinkedKinds, OneGraph, WholeGraphs
 from nearfar.graph.data.linked import LinkedGraph, from_acm, library
 from nearfar.graph.data.molecules import MoleculeBatch, MoleculeSet, from_folder, from_table, generated_molecules
 from nearfar.graph.data.node_graph import NodeGraph
-from nearfar.graph.data.node_table import beside, from_tables
+from nearfar.graph.data.node_table import beside, ends_among, from_edges, from_tables
 from nearfar.graph.data.objects import from_geometric, from_graphml, from_networkx, from_tensors, save_geometric
 from nearfar.graph.data.text_graph import TextGraph, TextNodes, from_texts, notes
 from nearfar.sources.archives import read_npz
+from nearfar.sources.arrow import read_arrow
 from nearfar.sources.opening import nothing_there
 from nearfar.sources.tables import TABLES
 from nearfar.training import Data
@@ -55,7 +56,7 @@ def load(
     *,
     nodes: int = 1500,
     sampled: int = 0,
-    label: str = "",
+    label_column: str = "",
     kind: str = "",
     directed: bool = False,
     strict: bool = False,
@@ -66,7 +67,8 @@ def load(
     Args:
         data: a folder with a table of nodes, ``nodes.csv`` or ``nodes.parquet`` with a column ``id``, and one of edges,
             ``edges.csv`` or ``edges.parquet`` with ``source`` and ``target`` (see
-            :func:`nearfar.graph.data.node_table.from_tables`; a column ``kind`` tells kinds of nodes apart). A
+            :func:`nearfar.graph.data.node_table.from_tables`; a column ``kind`` tells kinds of nodes apart), or
+            a table of edges alone, whose nodes are those that it names. A
             ``.graphml`` file. A ``.pt`` file that :func:`save_geometric` wrote, or in Python a graph of networkx, or of
             PyTorch Geometric, or many of those. An ``.npz`` file with ``x`` (N, F), or its sparse rows ``x_data``,
             ``x_indices``, ``x_indptr`` and ``x_shape``; ``edge_index`` (2, E), or ``edges`` that name each undirected
@@ -83,13 +85,13 @@ def load(
             graphs (there at most 240) and of molecules (at most 300); of texts at most 400.
         sampled: how many nodes of a graph a training step sees, a random part drawn by walks; 0 for all. Graphs whose
             nodes are too many for a contrast among all of them train in this way; embedding sees the whole graph.
-        label: column that labels nodes, or molecules; of molecules the first column of numbers when not given.
+        label_column: column that labels nodes, or molecules; of molecules the first column of numbers when not given.
         kind: which kind of nodes is embedded, of a graph that has several.
         directed: whether an edge of a table leads one way only.
         strict: stop at the first edge that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of edges that may be unusable, in [0, 1]; more stop the run.
     """
-    tabled = {"label": label, "kind": kind, "strict": strict, "max_bad": max_bad}
+    tabled = {"label": label_column, "kind": kind, "strict": strict, "max_bad": max_bad}
     found = _found(data, nodes, {**tabled, "directed": directed})
     if sampled:
         if not isinstance(found, NodeGraph):
@@ -135,6 +137,9 @@ def _found(data: Any, nodes: int, options: dict[str, Any]) -> Data:
     if path.suffix.lower() == ".pt":
         return from_tensors(path)
     if path.suffix != ".npz" and path.name.removesuffix(".gz").endswith(TABLES):
+        links = read_arrow(path)
+        if "smiles" not in links.columns and ends_among(links.columns):
+            return from_edges(path, links, **{k: v for k, v in options.items() if k not in ("label", "kind")})
         return from_table(path, label=label)
     if path.suffix != ".npz":
         raise ValueError(

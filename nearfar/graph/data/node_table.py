@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from nearfar.graph.data.linked import LinkedGraph
 from nearfar.graph.data.node_graph import NodeGraph
-from nearfar.sources.arrow import Columns, categories, identities, numbers, read_arrow
+from nearfar.sources.arrow import Columns, as_column, categories, identities, numbers, read_arrow
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES
 
-__all__ = ["beside", "from_frame", "from_tables"]
+__all__ = ["beside", "ends_among", "from_edges", "from_frame", "from_tables"]
 
 ID = ("id", "node_id", "node", "nodeid")
 LABEL = ("label", "y", "class")
@@ -40,6 +40,8 @@ def beside(path: Path) -> tuple[Path, Path] | None:
     for part, files in found.items():
         if len(files) > 1:
             raise ValueError(f"{folder} holds {len(files)} tables of {part}: {', '.join(p.name for p in files)}")
+    if path.is_file() and not found["nodes"]:
+        return None  # edges alone, whose nodes are those that they name
     if bool(found["nodes"]) != bool(found["edges"]):
         there, missing = ("nodes", "edges") if found["nodes"] else ("edges", "nodes")
         raise ValueError(
@@ -69,13 +71,9 @@ def from_tables(
             ``max_bad`` name nodes that are not there.
     """
     table, links = read_arrow(nodes), read_arrow(edges)
-    ends = next((pair for pair in ENDS if set(pair) <= set(links.columns)), None)
-    if ends is None:
-        raise ValueError(f"{edges} has no columns source and target; it has {', '.join(links.columns)}")
-    both = [identities(links.columns[end], f"{edges}, column {end},") for end in ends]
     return from_frame(
         table,
-        (both[0], both[1]),
+        _ends(links, edges),
         name=nodes.parent.name or "graph",
         where=(str(nodes), str(edges)),
         damaged=links.bad,
@@ -84,6 +82,41 @@ def from_tables(
         directed=directed,
         **bad,
     )
+
+
+def from_edges(edges: Path, links: Columns, *, directed: bool = False, **bad: Any) -> NodeGraph:
+    """A graph of edges alone: its nodes are those that they name, and what is known of each is how many it meets.
+
+    Args:
+        edges: the table that ``links`` was read from, with two columns that :func:`from_tables` would take.
+        links: its columns.
+        directed, bad: as for :func:`from_tables`.
+    """
+    ends = _ends(links, edges)
+    alike = ends if ends[0].dtype.kind == ends[1].dtype.kind else [end.astype(np.str_) for end in ends]
+    names = np.unique(np.concatenate(alike))
+    names = names[names != "" if names.dtype.kind == "U" else names >= 0]
+    where = (str(edges), str(edges))
+    columns = Columns({"id": as_column(names.tolist())}, len(names), [])
+    return from_frame(columns, ends, name=edges.stem, where=where, damaged=links.bad, directed=directed, **bad)
+
+
+def _ends(links: Columns, edges: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The names of both ends of every edge.
+
+    Raises:
+        ValueError: a table without two such columns.
+    """
+    ends = ends_among(links.columns)
+    if ends is None:
+        raise ValueError(f"{edges} has no columns source and target; it has {', '.join(links.columns)}")
+    first, second = (identities(links.columns[end], f"{edges}, column {end},") for end in ends)
+    return first, second
+
+
+def ends_among(columns: Iterable[str]) -> tuple[str, str] | None:
+    """The columns of a table that name the two ends of an edge, ``None`` where there are none."""
+    return next((pair for pair in ENDS if {*pair} <= {*columns}), None)
 
 
 def from_frame(

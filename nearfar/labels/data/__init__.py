@@ -66,6 +66,8 @@ def load(
     old_classes: int | None = None,
     labelled: float = 0.5,
     levels: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
     verify: bool = False,
@@ -83,6 +85,8 @@ def load(
         old_classes: so many classes, the first by name, are known; all labels of the others are hidden in training.
         labelled: of the known classes, the share of pictures whose label training sees, in (0, 1].
         levels: columns of a table that are levels of a hierarchy, coarse to fine, separated by commas.
+        image_column: the column of picture files of a table, if not one of those.
+        label_column: its column of classes, if not one of those.
         strict: stop at the first picture that cannot be read, instead of leaving it out and listing it.
         max_bad: largest share of pictures that may be unreadable, in [0, 1]; more stop the run.
         verify: decode every file of a folder before the start.
@@ -98,17 +102,20 @@ def load(
         name = str(data or "labelled-digits")
         found = attribute_features() if name == "attribute-features" else MAKERS[name](size or 16)
     else:
-        found, task_of = _read(data, size, levels, checks)
+        named = {"levels": levels, "image_column": image_column, "label_column": label_column}
+        found, task_of = _read(data, size, named, checks)
     return _changed(found, task_of, tasks, imbalance, old_classes, labelled)
 
 
-def _read(data: Any, size: int | None, levels: str | None, checks: dict[str, Any]) -> tuple[Data, np.ndarray | None]:
+def _read(
+    data: Any, size: int | None, named: dict[str, str | None], checks: dict[str, Any]
+) -> tuple[Data, np.ndarray | None]:
     """What lies at a path, and the task of each picture where a table says it."""
     if not isinstance(data, str | os.PathLike):
         return labelled_images(load_images(data, size=size)), None
     path = Path(data)
     if path.is_file() and path.suffix.lower() in TABLES and path.suffix.lower() not in (".parquet", ".pq"):
-        return labelled_table(path, size or 96, levels=levels, **checks)
+        return labelled_table(path, size or 96, **named, **checks)
     if path.is_file() and path.suffix == ".npz" and AttributeFeatures.holds(path):
         return AttributeFeatures.read(path), None
     if path.is_dir():

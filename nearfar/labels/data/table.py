@@ -23,7 +23,13 @@ NAMES = {"place": ("place", "location"), "subject": ("subject", "patient", "volu
 
 
 def labelled_table(
-    path: Path, size: int = 96, *, levels: str | None = None, **checks: Any
+    path: Path,
+    size: int = 96,
+    *,
+    levels: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    **checks: Any,
 ) -> tuple[LabelledImages, np.ndarray | None]:
     """The pictures that a ``.csv``, ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` file names.
 
@@ -34,6 +40,7 @@ def labelled_table(
 
     Args:
         levels: names of the columns of a hierarchy, separated by commas.
+        image_column, label_column: the columns of files and of classes, if not called so.
         checks: as for :class:`nearfar.vision.data.ImageFolder`.
 
     Returns:
@@ -43,7 +50,8 @@ def labelled_table(
         ValueError: no column of files, a file twice, a number that is none, no training picture, a hierarchy that is
             no tree.
     """
-    table = read_table(path)
+    roles = {"pictures": (PATHS, image_column), "classes": (CLASSES, label_column)}
+    table, taken = read_table(path).with_roles(str(path), roles)
     files = table.first(*PATHS)
     if files is None:
         raise ValueError(f"{path} has no column of files; name it path. It has {', '.join(table.columns)}")
@@ -72,6 +80,7 @@ def labelled_table(
     if labels is not None and not (labels != "").any():
         raise ValueError(f"all labels in {path} are missing; fill the column in, or leave it out to learn without")
     whole = LabelledImages(images, labels, marks=marks, name=path.stem)
+    whole.taken = taken.partition("; not taken")[0]
     tasks = column(table.columns["task"]) if "task" in table.columns else None
     if "split" not in table.columns:
         return whole, tasks

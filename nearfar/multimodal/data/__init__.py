@@ -24,6 +24,7 @@ from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split
 from nearfar.sources.tables import TABLES, Table, labels_of, suffix_of, why_no_text
+from nearfar.spelling import one_of
 from nearfar.training import Data
 from nearfar.vision.data.decode import PictureError, quiet, square
 from nearfar.vision.data.folder import has_picture
@@ -60,6 +61,7 @@ def load(
     pictures: str | None = None,
     image_column: str | None = None,
     caption_column: str | None = None,
+    label_column: str | None = None,
     mix: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
@@ -94,6 +96,7 @@ def load(
         image_column: the column of pictures; of archives the ending of their names, where examples have several.
         caption_column: the column of captions; of archives the ending of the files that hold them, or their key in
             ``.json``.
+        label_column: the column of labels of a table; ``label``, ``labels``, ``class`` or ``target`` when not given.
         mix: archives whose pairs are mixed at a time in an epoch's order; 0 for all, and for 16 of those at URLs.
         strict: stop at the first pair that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of pairs that may lack a readable picture or a caption, in [0, 1]; more stop the run.
@@ -121,7 +124,7 @@ def load(
             return CaptionedImages(arrays["images"], np.ravel(arrays["captions"]).tolist(), name=path.stem)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-    reading, columns = Reading(size or 96, rate, seconds), Named(image_column, caption_column)
+    reading, columns = Reading(size or 96, rate, seconds), Named(image_column, caption_column, label_column)
     if path.is_dir():
         return _parts(path, modalities, pictures, reading, columns, **checks)
     if suffix_of(path) in TABLES:
@@ -130,10 +133,11 @@ def load(
 
 
 class Named(NamedTuple):
-    """The columns of pictures and of captions that a user names, if any."""
+    """The columns of pictures, of captions and of labels that a user names, if any."""
 
     image: str | None
     caption: str | None
+    label: str | None = None
 
     def of_captions(self, names: Sequence[str]) -> str | None:
         """The column of captions among these, or ``None``."""
@@ -148,7 +152,10 @@ def _parquet(paths: Sequence[Path], size: int, named: Named, **checks: Any) -> C
     if column is None or (named.image is not None and named.image not in names):
         what = f"{named.image!r}" if column is not None else f"{named.caption!r}" if named.caption else "captions"
         raise ValueError(f"{paths[0]} has no column of {what}: its columns are {', '.join(names)}")
-    label = next((n for n in LABELS if n in names), None)
+    label = next((n for n in ((named.label,) if named.label else LABELS) if n in names), None)
+    if named.label and label is None:
+        known = one_of(named.label, names, are="its columns are")
+        raise ValueError(f"{paths[0]} has no column {named.label!r}{known}")
     placed = [next((n for n in names if n.lower() in accepted), None) for accepted in PLACE]
     source = next((n for n in names if n.lower() in SOURCES), None)
     several = "list" in str(schema.field(column).type)
@@ -214,7 +221,7 @@ def _table(
     table = read_rows(path)
     if not modalities and are_triplets(table):
         return read_triplets(table, path, reading.size, pictures=pictures, **checks)
-    if not modalities and (named.caption or _is_pairs(table)):
+    if not modalities and (named.caption or named.image or _is_pairs(table)):
         return _files(path, table, reading.size, named, **checks)
     return tuples(path, table, modalities, reading, **checks)
 
@@ -229,13 +236,14 @@ def _is_pairs(table: Table) -> bool:
 def _files(
     path: Path, table: Table, size: int, named: Named, *, root: Path | None = None, **checks: Any
 ) -> CaptionedImages:
-    texts = CAPTIONS if named.caption is None else (named.caption.lower(),)
-    pictures = FILES if named.image is None else (named.image.lower(),)
-    captions, files = table.first(*texts), table.first(*pictures)
+    names = [*table.columns]
+    roles = {"pictures": (FILES, named.image), "captions": (CAPTIONS, named.caption), "labels": (LABELS, named.label)}
+    table, taken = table.with_roles(str(path), roles)
+    captions, files = table.first(*CAPTIONS), table.first(*FILES)
     if captions is None or files is None:
         raise ValueError(
-            f"{path} has the columns {', '.join(table.columns)}; expected one of {', '.join(texts)} and one of "
-            f"{', '.join(pictures)}"
+            f"{path} has the columns {', '.join(names)}; expected one of {', '.join(CAPTIONS)} (or --caption-column) "
+            f"and one of {', '.join(FILES)} (or --image-column)"
         )
     count = len(table.places)
     check_room(3 * count * size**2, f"{path}, with {count:,} pictures at {size} x {size} pixels,")
@@ -258,14 +266,16 @@ def _files(
     if not images:
         raise ValueError(f"{path} holds no pair of a picture and a caption; {': '.join(kept.bad[0])}")
     skipped.set_aside(kept.bad, str(path))
-    found, shows = kept.first(*texts), kept.first(*pictures)
+    found, shows = kept.first(*CAPTIONS), kept.first(*FILES)
     assert found is not None
     labels = labels_of(kept.first(*LABELS))
     places = _places(path, *(kept.first(*names) for names in PLACE))
     sources = kept.first(*SOURCES)
-    return CaptionedImages(
+    pairs = CaptionedImages(
         np.stack(images), found, labels, name=path.stem, skipped=skipped, places=places, sources=sources, shows=shows
     )
+    pairs.taken = taken
+    return pairs
 
 
 def _places(path: Path, longitudes: Any, latitudes: Any) -> np.ndarray | None:

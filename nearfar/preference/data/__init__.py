@@ -48,6 +48,9 @@ def load(
     *,
     examples: int = 2000,
     world_seed: int = 0,
+    prompt_column: str | None = None,
+    chosen_column: str | None = None,
+    rejected_column: str | None = None,
     strict: bool = False,
     max_bad: float = 0.1,
 ) -> Data:
@@ -62,6 +65,7 @@ def load(
             ``action_1``, ``obs_2``, ``action_2`` and ``label``.
         examples: number of training comparisons that embedded sets generate.
         world_seed: which world embedded sets and their models are of.
+        prompt_column, chosen_column, rejected_column: the columns of a table, if not called so.
         strict: stop at the first row that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of rows that may be unusable, in [0, 1]; more stop the run.
     """
@@ -79,7 +83,11 @@ def load(
         return segments_file(path)
     if path.suffix.lower() not in TABLES and path.suffix.lower() != ".gz":
         raise ValueError(f"{path} is no table; comparisons are read from {', '.join(TABLES)} files")
-    return _of_table(read_table(path), path, strict, max_bad)
+    named = {"prompt": prompt_column, "chosen": chosen_column, "rejected": rejected_column}
+    table, taken = read_table(path).with_roles(str(path), {name: ((name,), asked) for name, asked in named.items()})
+    found = _of_table(table, path, strict, max_bad)
+    found.taken = taken
+    return found
 
 
 def _of_table(table: Table, path: Path, strict: bool, max_bad: float) -> Data:

@@ -27,6 +27,10 @@ def load(
     min_rating: float = 0.0,
     features: str | None = None,
     people: str | None = None,
+    user_column: str | None = None,
+    item_column: str | None = None,
+    time_column: str | None = None,
+    rating_column: str | None = None,
     shoppers: int = 600,
     max_bad: float = 0.1,
     strict: bool = False,
@@ -45,6 +49,8 @@ def load(
         features: an ``.npz`` with ``id`` (I,) and for each kind of item feature a matrix (I, F), or a table with a
             column ``item``: its numbers and categories become the kind ``columns``, its texts the kind ``texts``.
         people: a table with a column ``user`` that says something of users, in the same way.
+        user_column, item_column: the columns of a table that name them, if not ``user``, ``item`` or the like.
+        time_column, rating_column: those of when and how much, if not ``time``, ``rating`` or the like.
         shoppers: how many users the generated data has.
         max_bad: largest share of unreadable rows.
         strict: the first unreadable row is an error.
@@ -67,9 +73,10 @@ def load(
     )
     if table is None and not path.exists():
         raise nothing_there(path, EMBEDDED)
+    named = (user_column, item_column, time_column, rating_column)
     tables = [Path(given) if given else None for given in (features, people)]
     for given in tables:
         if given is not None and not given.is_file():
             raise FileNotFoundError(f"there is no file {given} of features")
-    how = Reading(split, holdout, min_rating, tables[0], max_bad, strict, tables[1])
+    how = Reading(split, holdout, min_rating, tables[0], max_bad, strict, tables[1], named)
     return read(path, how) if table is None else read_held(table, how)

@@ -33,6 +33,7 @@ class Reading(NamedTuple):
         features: an archive or a table of item features, or nothing.
         people: a table of user features, or nothing.
         max_bad, strict: how many unreadable rows are borne.
+        named: the columns of users, items, times and ratings that somebody asked for.
     """
 
     split: Split = "random"
@@ -42,6 +43,7 @@ class Reading(NamedTuple):
     max_bad: float = 0.1
     strict: bool = False
     people: Path | None = None
+    named: tuple[str | None, str | None, str | None, str | None] = (None, None, None, None)
 
 
 def read(path: Path, how: Reading) -> Interactions:
@@ -114,7 +116,10 @@ def _interactions(
     total = low = 0
     timed = True
     for path, test in files:
-        table = _table(path) if held is None else held
+        asked = zip(("users", "items", "times", "ratings"), (USER, ITEM, TIME, RATING), how.named, strict=True)
+        table, taken = (_table(path) if held is None else held).with_roles(
+            str(path), {role: (usual, name) for role, usual, name in asked}
+        )
         who, what, when, stars = (table.first(*names) for names in (USER, ITEM, TIME, RATING))
         if who is None or what is None:
             missing = "user" if who is None else "item"
@@ -145,7 +150,7 @@ def _interactions(
             f"{files[0][0]} holds no interactions" + f" with a rating of {how.min_rating:g} or more" * bool(low)
         )
     data = _assemble(users, items, np.array(times) if timed else None, out, how, name)
-    data.skipped = skipped
+    data.skipped, data.taken = skipped, taken
     return data
 
 

@@ -48,7 +48,7 @@ def traffic() -> Rows:
     if path is None or test is None:
         found = load()
     else:
-        found = load(path, test=str(test), label="category", leave_out="label,difficulty")
+        found = load(path, test=str(test), label_column="category", leave_out="label,difficulty")
     assert isinstance(found, Rows)
     return found
 

@@ -99,10 +99,26 @@ def dark_zurich(
 
 
 def camvid(root: Path, split: str = "train", *, size: int | None = None, classes: ClassSet = CAMVID_11) -> FileScenes:
-    """CamVid as SegNet's authors publish it: ``<split>/*.png`` and ``<split>annot/*.png`` with 0..10, 11 for void."""
+    """CamVid as SegNet's authors publish it: ``<split>/*.png`` and ``<split>annot/*.png`` with 0..10, 11 for void.
+
+    The pictures, but not the label maps, may also be JPEG files.
+
+    Raises:
+        ValueError: there is no picture.
+    """
+    found = {
+        s: p
+        for end in ("png", "jpg", "jpeg")
+        for s, p in layout.find_pictures(root, f"{split}/{{scene}}.{end}").items()
+    }
+    if not found:
+        raise ValueError(
+            f"{root / split} holds no picture (.png, .jpg or .jpeg); CamVid's layout is {split}/NAME.png beside "
+            f"{split}annot/NAME.png"
+        )
     files = [
         SceneFiles(scene, tuple(images.values()), root / f"{split}annot/{scene}.png")
-        for scene, images in layout.find_pictures(root, f"{split}/{{scene}}.png").items()
+        for scene, images in sorted(found.items())
     ]
     if not (root / f"{split}annot").is_dir():
         files = [SceneFiles(each.scene, each.images) for each in files]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,9 @@ def load(
     ahead: int = 0,
     past: int = PAST,
     channels: str = "",
+    time_column: str | None = None,
+    series_column: str | None = None,
+    label_column: str | None = None,
     count: int = 0,
     strict: bool = False,
     max_bad: float = 0.1,
@@ -50,11 +54,15 @@ def load(
             the first 60% for training, then 20% for validation and 20% for test.
         past: steps that a window sees.
         channels: names of the columns to take, between commas; all when empty.
+        time_column: the column of a table that says when a row was, if not ``time``, ``date`` or the like.
+        series_column: the one that says of which series it is, if not ``id`` or the like.
+        label_column: the one of labels, if not ``label`` or ``class``.
         count: number of series, or of patients, that embedded sets generate; each has its own.
         strict: stop at the first row that cannot be used, instead of leaving it out and listing it.
         max_bad: largest share of rows that may be unusable, in [0, 1]; more stop the run.
     """
-    found = data if isinstance(data, Data) else _series(data, count, strict=strict, max_bad=max_bad)
+    named = {"times": time_column, "series": series_column, "labels": label_column}
+    found = data if isinstance(data, Data) else _series(data, count, named, strict=strict, max_bad=max_bad)
     if isinstance(found, SeriesSet) and channels:
         found = _only(found, [name.strip() for name in channels.split(",")])
     if ahead and isinstance(found, SeriesSet):
@@ -67,7 +75,9 @@ def load(
     return found
 
 
-def _series(data: str | Path | np.ndarray | None, count: int, **options: object) -> Data:
+def _series(
+    data: str | Path | np.ndarray | None, count: int, named: Mapping[str, str | None], **options: object
+) -> Data:
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _generated(str(data or "rhythms"), count)
     if not isinstance(data, str | Path):
@@ -86,7 +96,7 @@ def _series(data: str | Path | np.ndarray | None, count: int, **options: object)
         test = SeriesSet(*read_archive(beside), name=beside.stem) if beside else None
         return SeriesSet(series, labels, name=path.stem, test=test)
     if suffix in TABLES:
-        return read_columns(path, **options)  # type: ignore[arg-type]
+        return read_columns(path, named, **options)  # type: ignore[arg-type]
     raise ValueError(f"{path} is no file of series that this reads: {', '.join((*FORMATS, *TABLES, '.npy', '.npz'))}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,25 @@ PATIENT = ("patient", "subject")
 TRIAL = ("trial", "recording", "session")
 LABEL = ("label", "labels", "class")
 STATE = ("state", "activity")
+ROLES = {"times": TIME, "series": SERIES, "labels": LABEL}
 
 
-def read_columns(path: Path, *, strict: bool = False, max_bad: float = 0.1) -> SeriesSet:
-    """A table as series.
+def read_columns(
+    path: Path, named: Mapping[str, str | None] | None = None, *, strict: bool = False, max_bad: float = 0.1
+) -> SeriesSet:
+    """A table as series; ``named`` has the columns of ``times``, ``series`` and ``labels`` that somebody asked for.
 
     With a column of time every row is a step: of the series that the columns ``id``, ``patient``, ``trial`` name, or of
     a single one. Without, every row is a series and every column of numbers, in order, a step.
     """
-    table = read_table(path)
+    roles = {role: (usual, (named or {}).get(role)) for role, usual in ROLES.items()}
+    table, taken = read_table(path).with_roles(str(path), roles)
     skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="rows")
     if table.first(*TIME) is not None or table.first(*TRIAL) is not None:
         found = _long(table, path, skipped)
     else:
         found = _wide(table, path, skipped)
+    found.taken = taken.partition("; not taken")[0] if " as " in taken else ""
     return found
 
 

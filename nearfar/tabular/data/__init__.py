@@ -33,7 +33,7 @@ def load(
     data: str | Path | np.ndarray | Data | None = None,
     *,
     test: str = "",
-    label: str = "",
+    label_column: str = "",
     normal: str = "",
     leave_out: str = "",
     division: int = 0,
@@ -54,7 +54,7 @@ def load(
             (N, F); an embedded name, ``flows`` when nothing is given. A column ``id`` names rows; ``longitude`` and
             ``latitude`` place them.
         test: file of test rows.
-        label: name of the column that says what a row is; ``label``, ``class`` or ``anomaly`` when not given.
+        label_column: name of the column that says what a row is; ``label``, ``class`` or ``anomaly`` when not given.
         normal: the label of normal rows; 0, normal, benign or no when not given.
         leave_out: columns not to learn from, between commas.
         division: seed of the division into training and test rows.
@@ -64,7 +64,7 @@ def load(
     """
     if isinstance(data, Rows) or (data is not None and isinstance(data, Data)):
         return data
-    options: dict[str, Any] = {"label": label, "normal": normal, "leave_out": leave_out}
+    options: dict[str, Any] = {"label": label_column, "normal": normal, "leave_out": leave_out}
     options |= {"strict": strict, "max_bad": max_bad}
     if data is None or (isinstance(data, str) and data in GENERATORS):
         found = GENERATORS[str(data or "flows")](count)
@@ -149,6 +149,8 @@ def _table(
     placed = {name for names in PLACE for name in names} if places is not None else set()
     columns = {n: v[kept] for n, v in cells.items() if n not in {which, "id", *left, *placed}}
     rows = Rows(columns, labels, ids=ids, places=places, normal=normal, name=path.stem, skipped=skipped)
+    taken = [f"{column} as {role}" for column, role in ((which, "labels"), ("id", "ids")) if column in cells]
+    rows.taken = f"columns: {', '.join([*taken, f'{len(columns)} to learn from'])}"
     unused = describe(rows.columns)[1] if rows.columns else []
     if unused:
         warnings.warn(f"columns {', '.join(unused)} of {path} are empty or hardly recur, and are not learned from")

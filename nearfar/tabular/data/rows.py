@@ -99,7 +99,7 @@ class Rows(Data):
 
     def chosen(self, rows: np.ndarray, name: str, test: Rows | None = None) -> Rows:
         """These rows as a table of their own."""
-        return Rows(
+        found = Rows(
             {key: values[rows] for key, values in self.columns.items()},
             None if self.labels is None else self.labels[rows],
             ids=self._ids[rows],
@@ -110,6 +110,8 @@ class Rows(Data):
             test=test,
             skipped=self.skipped,
         )
+        found.taken = self.taken
+        return found
 
 
 def divide(rows: Rows, seed: int = 0) -> Rows:

@@ -55,6 +55,8 @@ def load(
     *,
     examples: int = 8000,
     text_column: str | None = None,
+    pair_column: str | None = None,
+    score_column: str | None = None,
     label_column: str | None = None,
     scored_pairs: bool = False,
     lists: bool = False,
@@ -79,6 +81,8 @@ def load(
             it.
         examples: number of sentences that embedded sets generate.
         text_column: the column of sentences, if not one of those.
+        pair_column: the column of second sentences, if not ``sentence2`` or the like.
+        score_column: the column of how alike the two are, if not ``score`` or the like.
         label_column: the column of labels, if not one of those.
         scored_pairs: keep ``sentence1``, ``sentence2`` and ``score`` together as pairs to train on, which regression
             and ordering of judgements need, instead of taking every sentence by itself. A ``score`` beside
@@ -96,7 +100,8 @@ def load(
         return made(data, examples)
     if data is None or (isinstance(data, str) and data in EMBEDDED):
         return _grammar(str(data or "grammar"), examples)
-    wanted = {"text": text_column, "label": label_column, "scored": "score" if scored_pairs else None}
+    wanted = {"text": text_column, "label": label_column, "second": pair_column, "score": score_column}
+    wanted["scored"] = "score" if scored_pairs else None
     wanted["lists"] = "lists" if lists else None
     checks: dict[str, Any] = {"strict": strict, "max_bad": max_bad}
     if isinstance(data, Mapping) or hasattr(data, "to_dict"):
@@ -185,8 +190,8 @@ def _from_table(
         "label": _column(table, wanted.get("label"), LABELS, where),
         "positive": _column(table, None, POSITIVES, where),
         "negative": _column(table, None, NEGATIVES, where),
-        "second": _column(table, None, SECONDS, where),
-        "score": _column(table, None, SCORES, where),
+        "second": _column(table, wanted.get("second"), SECONDS, where),
+        "score": _column(table, wanted.get("score"), SCORES, where),
     }
     if read["sentence"] is None:
         raise ValueError(
@@ -204,9 +209,10 @@ def _from_table(
         )
     negatives = _numbered_negatives(table, read["negative"])
     left = [column for column in table.columns if column not in (*read.values(), *negatives)]
+    taken = ", ".join(f"{column} as {part}" for part, column in read.items() if column)
     if left and len(table.columns) > 1:
-        taken = ", ".join(f"{column} as {part}" for part, column in read.items() if column)
         warnings.warn(f"of {where} are read {taken}; left out are {', '.join(left)}", stacklevel=4)
+    said = f"columns: {taken}" if table.columns.keys() != {"sentence"} else ""
 
     def values(part: str) -> list[Any] | None:
         column = read[part]
@@ -223,14 +229,16 @@ def _from_table(
             )
         contradicted = values("negative") if seconds is None else None
         judged: dict[str, Any] = {"scored": (others, gold), "pairs": (sentences, others, gold)}
-        return Sentences(sentences, negatives=contradicted, **judged, name=name, splits=splits, skipped=skipped)
+        scored = Sentences(sentences, negatives=contradicted, **judged, name=name, splits=splits, skipped=skipped)
+        scored.taken = said
+        return scored
     if seconds is not None:
         pairs = (sentences, seconds, gold) if (gold := _numbers(values("score"))) is not None else None
         use = "pairs with scores, for evaluation, and both" if pairs else "both"
         warnings.warn(f"{where} holds two columns of sentences: {use} are sentences to train on", stacklevel=4)
         sentences = [*dict.fromkeys([*sentences, *seconds])]
         labels = None
-    return Sentences(
+    found = Sentences(
         sentences,
         labels,
         positives=None if seconds is not None else values("positive"),
@@ -241,6 +249,8 @@ def _from_table(
         splits=splits,
         skipped=skipped,
     )
+    found.taken = said
+    return found
 
 
 def _column(table: Table, wanted: str | None, usual: Sequence[str], where: str) -> str | None:

@@ -164,9 +164,9 @@ def _table(
     path: Path, size: int, image: str | None, label: str | None, root: str | None, *, shown: Shown, **checks: Any
 ) -> ImageArray:
     """Pictures that a table names, with labels where it has them."""
-    table = read_table(path)
-    files = table.first(*([table.named(image, str(path))] if image else FILES))
-    marks = [table.named(label, str(path))] if label else LABELS
+    roles = {"pictures": (FILES, image), "labels": (LABELS, label)}
+    table, taken = read_table(path).with_roles(str(path), roles)
+    files = table.first(*FILES)
     if files is None:
         raise ValueError(
             f"{path} has no column of picture files: its columns are {', '.join(table.columns)}; expected one of "
@@ -179,9 +179,9 @@ def _table(
     if not pictures:
         raise ValueError(f"{path} names no readable picture; {': '.join(kept.bad[0])}")
     skipped.set_aside(kept.bad, str(path))
-    labels = labels_of(kept.first(*marks))
+    labels = labels_of(kept.first(*LABELS))
     data = ImageArray(np.stack(pictures), labels, name=path.stem)
-    data.skipped = skipped
+    data.skipped, data.taken = skipped, taken
     return data
 
 
