@@ -31,10 +31,6 @@ TABLES = (*SEPARATORS, ".json", *LINES, ".parquet", ".pq")
 Bad = list[tuple[str, str]]
 
 
-Role = tuple[Sequence[str], str | None]
-"""The names by which a reader knows a column, and the name of the one that somebody asked for instead."""
-
-
 class Table(NamedTuple):
     """Columns by name in lower case, the place of each row (``line 7``, ``row 3``), and what was left out and why."""
 
@@ -58,34 +54,6 @@ class Table(NamedTuple):
         raise ValueError(
             f"{where} has no column {name!r}{near}{' Its' if near else '; its'} columns are {', '.join(self.columns)}"
         )
-
-    def with_roles(self, where: str, roles: Mapping[str, Role]) -> tuple[Table, str]:
-        """The table with its columns under the names that a reader knows, and a line on what was taken for what.
-
-        A column that somebody asked for is called by the first name of its role then, and one that had a name of that
-        role before is not in the table any more.
-
-        Args:
-            where: the table's name in messages.
-            roles: by what a column is taken for, in the plural.
-
-        Raises:
-            ValueError: there is no column that was asked for, or one was asked for twice.
-        """
-        columns, taken = dict(self.columns), dict[str, str]()
-        for role, (usual, asked) in roles.items():
-            found = self.named(asked, where) if asked else next((name for name in usual if name in columns), None)
-            if found is None:
-                continue
-            if asked and found in taken.values():
-                raise ValueError(f"the column {found!r} of {where} is asked for twice")
-            taken[role] = found
-            if asked:
-                columns = {n: v for n, v in columns.items() if n == found or n not in usual}
-                columns = {usual[0] if n == found else n: v for n, v in columns.items()}
-        left = [name for name in self.columns if name not in taken.values()]
-        said = ", ".join(f"{name} as {role}" for role, name in taken.items())
-        return self._replace(columns=columns), f"columns: {said}" + (f"; not taken: {', '.join(left)}" if left else "")
 
     def without(self, why: Callable[[int], str]) -> Table:
         """The rows that ``why``, called with a row's position, gives no reason against."""

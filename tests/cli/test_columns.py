@@ -11,6 +11,7 @@ from nearfar import catalogue
 from nearfar.catalogue import find
 from nearfar.cli.options import Flags, loader_options
 from nearfar.sources.found import describe
+from nearfar.sources.roles import with_roles
 from nearfar.sources.tables import read_table
 from nearfar.workflow import load_data
 
@@ -58,11 +59,11 @@ def test_every_field_of_tables_has_options_for_columns() -> None:
 def test_a_column_takes_the_place_of_the_usual_one_and_none_is_asked_for_twice(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("text,body,id\na,b,1\n")
-    table, taken = read_table(path).with_roles("t", {"texts": (("text", "body"), "body"), "ids": (("id",), None)})
+    table, taken = with_roles(read_table(path), "t", {"texts": (("text", "body"), "body"), "ids": (("id",), None)})
     assert table.columns == {"text": ["b"], "id": ["1"]}
     assert taken == "columns: body as texts, id as ids; not taken: text"
     with pytest.raises(ValueError, match="'body' of t is asked for twice"):
-        read_table(path).with_roles("t", {"texts": (("text",), "body"), "others": (("other",), "body")})
+        with_roles(read_table(path), "t", {"texts": (("text",), "body"), "others": (("other",), "body")})
 
 
 def test_names_of_earlier_versions_go_on_working(tmp_path: Path) -> None:

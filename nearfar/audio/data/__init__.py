@@ -15,6 +15,7 @@ from nearfar.audio.data.shards import sounds_in_parts
 from nearfar.audio.data.sounds import SoundBatch, SoundFiles, Sounds, sound_files
 from nearfar.sources.archives import read_npz
 from nearfar.sources.opening import as_array, as_path, nothing_there
+from nearfar.sources.roles import with_roles
 from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.sound import SUFFIXES, SoundError, at_rate
 from nearfar.sources.splits import split_of
@@ -164,7 +165,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], where: str, name: str, resample: i
 
 def _table(path: Path, root: Path, named: dict[str, str | None], options: dict[str, Any]) -> Data:
     usual = {"sounds": FILES, "captions": ("caption",), "labels": LABELS}
-    table, taken = read_table(path).with_roles(str(path), {role: (usual[role], named[role]) for role in usual})
+    table, taken = with_roles(read_table(path), str(path), {role: (usual[role], named[role]) for role in usual})
     if "turns" in table.columns:
         from nearfar.audio.data import dialogs
 

@@ -12,6 +12,7 @@ from nearfar.decoding.data.prompts import PromptBatch, Prompts
 from nearfar.decoding.data.worlds import DATA
 from nearfar.sources.data import Data
 from nearfar.sources.opening import nothing_there
+from nearfar.sources.roles import with_roles
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, Table, read_lines, read_table, why_no_text
 
@@ -63,7 +64,7 @@ def load(
         raise nothing_there(path, EMBEDDED)
     table = read_table(path) if path.suffix.lower() in TABLES else read_lines(path)
     roles = {"prompts": (COLUMNS, text_column), "answers": (("answer", "label"), answer_column)}
-    table, taken = table.with_roles(str(path), roles)
+    table, taken = with_roles(table, str(path), roles)
     prompts = table.first(*COLUMNS)
     if prompts is None:
         raise ValueError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.labels.data.labelled import LabelledImages, check_tree
+from nearfar.sources.roles import with_roles
 from nearfar.sources.tables import Table, read_table
 from nearfar.vision.data import ImageFolder
 
@@ -51,7 +52,7 @@ def labelled_table(
             no tree.
     """
     roles = {"pictures": (PATHS, image_column), "classes": (CLASSES, label_column)}
-    table, taken = read_table(path).with_roles(str(path), roles)
+    table, taken = with_roles(read_table(path), str(path), roles)
     files = table.first(*PATHS)
     if files is None:
         raise ValueError(f"{path} has no column of files; name it path. It has {', '.join(table.columns)}")

@@ -20,6 +20,7 @@ from nearfar.multimodal.data.tuples import Column, Tuples
 from nearfar.sources.archives import read_npz
 from nearfar.sources.opening import nothing_there
 from nearfar.sources.parquet import schema_of
+from nearfar.sources.roles import with_roles
 from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split
@@ -238,7 +239,7 @@ def _files(
 ) -> CaptionedImages:
     names = [*table.columns]
     roles = {"pictures": (FILES, named.image), "captions": (CAPTIONS, named.caption), "labels": (LABELS, named.label)}
-    table, taken = table.with_roles(str(path), roles)
+    table, taken = with_roles(table, str(path), roles)
     captions, files = table.first(*CAPTIONS), table.first(*FILES)
     if captions is None or files is None:
         raise ValueError(

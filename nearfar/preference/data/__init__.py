@@ -16,6 +16,7 @@ from nearfar.preference.data.trajectories import Episode, Trajectories, rooms, w
 from nearfar.preference.data.world import World, reply_world
 from nearfar.sources.data import Data
 from nearfar.sources.opening import as_path, nothing_there
+from nearfar.sources.roles import with_roles
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, Table, read_table, table_in
 
@@ -84,7 +85,7 @@ def load(
     if path.suffix.lower() not in TABLES and path.suffix.lower() != ".gz":
         raise ValueError(f"{path} is no table; comparisons are read from {', '.join(TABLES)} files")
     named = {"prompt": prompt_column, "chosen": chosen_column, "rejected": rejected_column}
-    table, taken = read_table(path).with_roles(str(path), {name: ((name,), asked) for name, asked in named.items()})
+    table, taken = with_roles(read_table(path), str(path), {name: ((name,), asked) for name, asked in named.items()})
     found = _of_table(table, path, strict, max_bad)
     found.taken = taken
     return found

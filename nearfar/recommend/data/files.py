@@ -14,6 +14,7 @@ from nearfar.recommend.data.features import table_features
 from nearfar.recommend.data.interactions import Interactions
 from nearfar.recommend.data.split import Split, held_out
 from nearfar.sources.archives import read_npz
+from nearfar.sources.roles import with_roles
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, Table, read_table
 
@@ -117,8 +118,8 @@ def _interactions(
     timed = True
     for path, test in files:
         asked = zip(("users", "items", "times", "ratings"), (USER, ITEM, TIME, RATING), how.named, strict=True)
-        table, taken = (_table(path) if held is None else held).with_roles(
-            str(path), {role: (usual, name) for role, usual, name in asked}
+        table, taken = with_roles(
+            _table(path) if held is None else held, str(path), {role: (usual, name) for role, usual, name in asked}
         )
         who, what, when, stars = (table.first(*names) for names in (USER, ITEM, TIME, RATING))
         if who is None or what is None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nearfar.series.data.archive import GAPS, trimmed
 from nearfar.series.data.series_set import SeriesSet
+from nearfar.sources.roles import with_roles
 from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import Table, labels_of, read_table
 
@@ -35,7 +36,7 @@ def read_columns(
     a single one. Without, every row is a series and every column of numbers, in order, a step.
     """
     roles = {role: (usual, (named or {}).get(role)) for role, usual in ROLES.items()}
-    table, taken = read_table(path).with_roles(str(path), roles)
+    table, taken = with_roles(read_table(path), str(path), roles)
     skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="rows")
     if table.first(*TIME) is not None or table.first(*TRIAL) is not None:
         found = _long(table, path, skipped)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.opening import nothing_there
+from nearfar.sources.roles import with_roles
 from nearfar.sources.shards.finding import shards_at
 from nearfar.sources.shards.places import ARCHIVES
 from nearfar.sources.shards.remote import fetched, is_url
@@ -165,7 +166,7 @@ def _table(
 ) -> ImageArray:
     """Pictures that a table names, with labels where it has them."""
     roles = {"pictures": (FILES, image), "labels": (LABELS, label)}
-    table, taken = read_table(path).with_roles(str(path), roles)
+    table, taken = with_roles(read_table(path), str(path), roles)
     files = table.first(*FILES)
     if files is None:
         raise ValueError(
