@@ -138,8 +138,10 @@ def read(table: Table, root: Path, name: str, options: Mapping[str, Any]) -> Spo
             voices = [next(iter(turn["audio"].values())) for turn in heard]
             paths = [root / str(voice["path"]) for voice in voices]
             made = _turns(heard, voices)
-        except (TypeError, AttributeError, KeyError, StopIteration) as error:
-            bad.append((place, f"its turns are not as OD3's: {type(error).__name__} {error}"))
+        except KeyError as error:
+            bad.append((place, f"its turns are not as OD3's: one has no {error.args[0]!r}"))
+        except (TypeError, AttributeError, StopIteration):
+            bad.append((place, "its turns are not as OD3's: a list of objects, with audio where a person speaks"))
             continue
         if paths:
             files += paths

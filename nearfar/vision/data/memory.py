@@ -67,6 +67,9 @@ def from_files(
     with quiet():
         for name in names:
             try:
+                if not isinstance(name, str):
+                    what = "it is missing" if name is None else f"a {type(name).__name__} is no name of a file"
+                    raise PictureError(what)
                 place = next((root / name for root in roots if (root / name).exists()), roots[0] / name)
                 pictures.append(square(place, size, shown))
                 reasons.append("")
