@@ -68,6 +68,9 @@ def train(photos: Path, run: Path, words: list[str]) -> dict[str, Any]:
 
 def measure(photos: Path, run: Path, classes: np.ndarray) -> dict[str, Any]:
     """How well both encoders tell the classes apart, over shared random halves."""
+    import torch
+
+    torch.set_num_threads(1)  # on a machine that is busy, small products wait longer for a second thread than they take
     from nearfar.evaluation import LinearProbe, knn
     from nearfar.training import embed
     from nearfar.workflow import load_run, run_data, run_parts

@@ -29,6 +29,7 @@ BENCHMARKS = {
     "lengths": ["lengths.py"],
 }
 ON_REQUEST = {
+    "photos": ["photos.py"],
     "relational": ["relational.py"],
     "series": ["series.py", "--sizes", "8x200", "8x1000", "32x1000"],
     "large-graph": ["large_graph.py"],
