@@ -32,15 +32,15 @@ _WORD = re.compile(r"\w+")
 
 
 def cranfield() -> Passages:
-    """Abstracts that have words, the questions, and grades from 1 (least) to 4."""
+    """Abstracts that have words, the questions, and which answer them: grades 1 to 3 (4 is of minimum interest)."""
     folder = Path(os.environ["NEARFAR_DATA"]) / "cranfield"
     docs, queries, judged = (pd.read_parquet(folder / f"{name}.parquet") for name in ("docs", "queries", "qrels"))
     docs = docs[docs.text.str.strip().str.len() > 0]
     relevance: dict[str, dict[str, float]] = {}
     kept = set(docs.doc_id.astype(str))
     for query, doc, grade in judged.itertuples(index=False):
-        if grade > 0 and str(doc) in kept:
-            relevance.setdefault(str(query), {})[str(doc)] = float(grade)
+        if 1 <= grade <= 3 and str(doc) in kept:
+            relevance.setdefault(str(query), {})[str(doc)] = 1.0
     passages = Texts([*docs.doc_id.astype(str)], [*docs.text])
     return Passages(passages, Texts([*queries.query_id.astype(str)], [*queries.text]), relevance, name="cranfield")
 

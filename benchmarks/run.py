@@ -30,6 +30,7 @@ BENCHMARKS = {
 }
 ON_REQUEST = {
     "photos": ["photos.py"],
+    "cranfield": ["cranfield.py", "--epochs", "2"],
     "relational": ["relational.py"],
     "series": ["series.py", "--sizes", "8x200", "8x1000", "32x1000"],
     "large-graph": ["large_graph.py"],

@@ -3,8 +3,8 @@
 Both sides have the same encoder (MiniLM-L6's shape: 6 layers of width 384; random weights unless ``--model`` names a
 folder), the same sentences, batch, length and precision, on one thread, in turns; the figures are medians of processor
 time. The peer is sentence-transformers at its best settings here: its own loss (MultipleNegativesRankingLoss, of a
-sentence with itself), AdamW fused, autocast for bf16, tokens prepared ahead of time on both sides, and for a corpus
-its ``encode``, which sorts by length. Peaks are of fresh processes, beyond what they hold before the step.
+sentence with itself), AdamW fused, autocast for bf16, and for a corpus its ``encode``, which sorts by length. Both
+sides tokenise within the step. Peaks are of fresh processes, beyond what they hold before the step.
 """
 
 from __future__ import annotations

@@ -81,6 +81,43 @@ def startup(found: dict[str, Any]) -> Iterator[str]:
             yield f"| `{row['command']}` | `import torch` | {row['cpu_of_torch']:.0%} of it | 20% | |"
 
 
+# Times sentence-transformers' speed that were aimed at, and trl's and the plain loop's, and transformers' own guidance.
+TEXTS = {
+    ("SimCSE", "32 tokens", "32"): 1.7,
+    ("SimCSE", "32 tokens", "bf16"): 1.8,
+    ("SimCSE", "mixed", "32"): 3,
+    ("SimCSE", "mixed", "bf16"): 4.5,
+    ("corpus", "mixed", "32"): 1.25,
+    ("corpus", "mixed", "bf16"): 1.2,
+}
+PREFERENCE = {("32", "trl"): 2.6, ("32", "plain"): 1.7, ("bf16", "trl"): 4.5, ("bf16", "plain"): 1.9}
+DECODING = {1: 2.1, 8: 1.4}
+PRECISION = {"32": "float32", "bf16": "bf16"}
+
+
+def texts(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["rows"]:
+        target = TEXTS.get((row["work"], row["corpus"], row["precision"]), "")
+        work = {"SimCSE": "SimCSE of a MiniLM-L6", "corpus": "vectors of a MiniLM-L6"}[row["work"]]
+        name = f"{work}, {row['corpus']}, {PRECISION[row['precision']]}"
+        yield f"| {name} | sentence-transformers | {row['ratio']:.1f}x | {target and f'{target}x'} | |"
+
+
+def preference(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["rows"]:
+        for peer, name in (("trl", "trl"), ("plain", "a plain loop")):
+            work = f"DPO of a small Llama, {PRECISION[row['precision']]}"
+            target = PREFERENCE[row["precision"], peer]
+            yield f"| {work} | {name} | {row[f'ours against {peer}']:.1f}x | {target}x | |"
+
+
+def decoding(found: dict[str, Any]) -> Iterator[str]:
+    for row in found["rows"]:
+        work = f"two branches of a small Llama, batch {row['batch']}, float32"
+        ratio, target = row["ours against guidance_scale"], DECODING[row["batch"]]
+        yield f"| {work} | transformers' `guidance_scale` | {ratio:.1f}x | {target}x | |"
+
+
 FORMS = {
     "nt-xent": losses,
     "losses": losses,
@@ -88,6 +125,9 @@ FORMS = {
     "folder-views": folder_views,
     "shards": shards,
     "end-to-end": end_to_end,
+    "text": texts,
+    "preference": preference,
+    "decoding": decoding,
     "startup": startup,
 }
 
