@@ -29,10 +29,25 @@ class _AllGather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        # Every rank holds a gradient for every row; a row's owner needs their sum.
+        return _SumOfOwnRows.apply(grad, ctx.counts), None
+
+
+class _SumOfOwnRows(torch.autograd.Function):
+    """Every rank holds a gradient for every row; a row's owner needs their sum.
+
+    A function of its own, so that second derivatives go through the ranks too: its gradient is a gathering again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
         total = grad.contiguous().clone()
         dist.all_reduce(total)
-        return total.split(ctx.counts)[dist.get_rank()], None
+        return total.split(counts)[dist.get_rank()]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _AllGather.apply(grad, ctx.counts), None
 
 
 def world_size() -> int:

@@ -246,7 +246,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
 
     def _total(self, loss: Callable[[Any], Terms], views: Any, step: int, prefix: str) -> tuple[Tensor, bool]:
         """The sum of a loss's terms, all of them logged, and whether it may be used."""
-        with distributed.shared_losses():
+        with distributed.shared_losses(), _batch_norm_needs_two(self):
             terms = loss(views)
         named = {"loss": terms} if isinstance(terms, Tensor) else dict(terms)
         total = terms if isinstance(terms, Tensor) else torch.stack(list(named.values())).sum()
@@ -378,3 +378,17 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+@contextmanager
+def _batch_norm_needs_two(method: Method) -> Iterator[None]:
+    """Say in a sentence what batch norm asks for when a batch is one example."""
+    try:
+        yield
+    except ValueError as error:
+        if "Expected more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            f"{type(method).__name__} takes batch norm over the examples of a batch and needs at least two of them; "
+            "this batch has one. Raise the batch size"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import lightning as L
@@ -259,3 +260,11 @@ def test_what_a_run_took_is_kept_and_added_up_when_it_goes_on(tmp_path) -> None:
     second = run.read_json("cost.json")
     assert (second["steps"], second["examples"], second["sittings"]) == (6, 48, 2)
     assert second["seconds"] > first["seconds"]
+
+
+def test_a_batch_of_one_with_batch_norm_gets_a_sentence() -> None:
+    method = build(norm="bn")
+    with pytest.raises(
+        ValueError, match=r"Toy takes batch norm over the examples .* at least two .* Raise the batch size"
+    ):
+        fit(method, Vectors(), dataclasses.replace(SETTINGS, batch_size=1), progress=False)

@@ -365,3 +365,33 @@ def test_the_same_command_trains_on_two_processes(tmp_path: Path) -> None:
     losses_seen = [row["train/loss"] for row in rows if "train/loss" in row]
     assert losses_seen
     assert all(math.isfinite(loss) for loss in losses_seen)
+
+
+def _penalty_of_gradients(rank: int, sizes: list[int], out: str) -> None:
+    x, w = _rows_and_weights()
+    mine = x.split(sizes)[rank].clone().requires_grad_()
+    (every,) = gather(mine)
+    (slope,) = torch.autograd.grad(
+        (every.sum(1) ** 4 * w).sum() + (every[0] * every[-1]).sum() ** 2, mine, create_graph=True
+    )
+    (slope**2).sum().backward()
+    found: list[Any] = [None] * len(sizes)
+    dist.all_gather_object(found, mine.grad)
+    if rank == 0:
+        torch.save(torch.cat(found), out)
+
+
+def _rows_and_weights() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return (torch.randn(5, 3, generator=generator, dtype=torch.float64), torch.rand(5, generator=generator).double())
+
+
+def test_second_derivatives_go_through_the_ranks(tmp_path: Path) -> None:
+    on_ranks(2, _penalty_of_gradients, [2, 3], str(tmp_path / "found.pt"))
+    x, w = _rows_and_weights()
+    x.requires_grad_()
+    # Both ranks ask for the same sum, so that a row's gradient is twice that of one process.
+    total = 2 * ((x.sum(1) ** 4 * w).sum() + (x[0] * x[-1]).sum() ** 2)
+    (slope,) = torch.autograd.grad(total, x, create_graph=True)
+    (expected,) = torch.autograd.grad((slope**2).sum(), x)
+    torch.testing.assert_close(torch.load(tmp_path / "found.pt", weights_only=True), expected)
