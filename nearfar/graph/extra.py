@@ -1,19 +1,18 @@
-"""The optional dependency of this field, with an error that says how to get it."""
+"""The optional dependency of this field."""
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any
+
+from nearfar.common.extras import needed
 
 
-def torch_geometric() -> ModuleType:
-    """PyTorch Geometric.
+def torch_geometric() -> Any:
+    """PyTorch Geometric, with its data and networks imported.
 
     Raises:
         ImportError: it is not installed; the message names the extra.
     """
-    try:
-        import torch_geometric.data
-        import torch_geometric.nn
-    except ImportError as error:
-        raise ImportError("graphs need PyTorch Geometric: pip install 'nearfar[graph]'") from error
-    return torch_geometric
+    for part in ("data", "nn"):
+        needed(f"torch_geometric.{part}", "graph", "A graph")
+    return needed("torch_geometric", "graph", "A graph")
