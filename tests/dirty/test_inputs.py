@@ -86,7 +86,7 @@ def test_paths_and_pictures_of_several_sizes_become_squares(tmp_path: Path) -> N
         (["no such file.png"], r"image 0 \(no such file\.png\) cannot be read: the link leads nowhere"),
         ([X[0], "x.png"], r"image 1 \(x\.png\) cannot be read"),
         ([X[0], 7], "image 1 is a int; expected a picture, an array, a tensor or a path"),
-        ([X[0], None], "image 1 is a NoneType"),
+        ([X[0], None], "image 1 is missing"),
         ({"sound": [1]}, "no column of images: its columns are sound; expected one of image"),
         ((X, Y[:3]), "labels has 3 entries for 6 images"),
         (np.array(["a"]), "images must have shape"),
@@ -195,10 +195,11 @@ def test_what_is_in_the_data_is_said_and_kept(tmp_path: Path) -> None:
     assert (run.path / "data.txt").read_text().splitlines() == said == describe(data)
     assert said == [
         "data      na\\x1bme: 6 examples",
+        "          16 x 16 pixels, values 0 to 255 of 8 bits",
         "labels    2 classes (0 1, 1 3), 2 without one",
         "held out  test: 6 examples, labels: 2 classes (0 3, 1 3)",
     ]
-    assert describe(ImageArray(X))[1:] == ["labels    none", "held out  nothing"]
+    assert describe(ImageArray(X))[2:] == ["labels    none", "held out  nothing"]
 
 
 def test_a_finished_run_needs_neither_its_model_nor_its_working_folder(

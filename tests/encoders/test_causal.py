@@ -62,7 +62,7 @@ def test_a_configuration_gives_a_model_of_its_shape_from_the_seed() -> None:
 
 
 def test_wrong_names_get_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown language model 'tiny-lama'; accepted are tiny-llama, small-llama"):
+    with pytest.raises(ValueError, match="unknown language model 'tiny-lama'; did you mean tiny-llama"):
         causal_model("tiny-lama")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         causal_model(str(tmp_path / "absent"))

@@ -105,7 +105,7 @@ def test_vgg_from_its_file(tmp_path: Path) -> None:
     save_file({"features.0.weight": weights["features.0.weight"]}, tmp_path / "part.safetensors")
     with pytest.raises(ValueError, match=r"does not hold the weights of VGG-19: .*features\.0\.bias"):
         feature_network(f"vgg:{tmp_path / 'part.safetensors'}", 1)
-    with pytest.raises(FileNotFoundError, match="there is no file or folder nowhere"):
+    with pytest.raises(FileNotFoundError, match="there is no file nowhere"):
         feature_network("vgg:nowhere", 1)
 
 

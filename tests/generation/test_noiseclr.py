@@ -114,7 +114,7 @@ def test_of_a_repository_only_the_parts_are_fetched(base: Base, tmp_path: Path, 
 def test_other_models_are_refused_in_a_sentence(base: Base, tmp_path: Path, sprites: Any) -> None:
     with pytest.raises(ValueError, match=r"is no folder of diffusers: there is no config\.json"):
         open_base(tmp_path)
-    with pytest.raises(ValueError, match="there is no made model 'made:cats'; there are made:sprites, "):
+    with pytest.raises(ValueError, match="there is no made model 'made:cats'; did you mean made:digits"):
         open_base("made:cats")
     with pytest.raises(ValueError, match="works on pictures of side 8, got \\(16, 16\\); give --size 8"):
         base.latents(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))

@@ -50,11 +50,12 @@ def test_ctrl_c_in_a_long_operation_is_answered_before_it_ends(capfd: pytest.Cap
                 return
             time.sleep(0.01)
 
+    before = signal.getsignal(signal.SIGINT)
     with StopSignals() as signals:
         stuck(press)
         assert "".join(said).count("finishing this step and saving; press Ctrl-C again to stop at once") == 1
         assert signals.code == 130
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert "Ctrl-C" not in capfd.readouterr().err
 
 
