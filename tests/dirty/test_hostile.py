@@ -72,7 +72,9 @@ def test_resuming_changes_nothing_through_a_link_in_the_run(
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "config.yaml").write_text(dump_settings(CONFIG))
+    pictures = tmp_path / "few.npz"
+    np.savez(pictures, images=np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8))
+    (run / "config.yaml").write_text(dump_settings({**CONFIG, "data": {"source": str(pictures)}}))
     link = run / name
     link.parent.mkdir(exist_ok=True)
     target = outside if name == "checkpoints" else outside / "mine.txt"
