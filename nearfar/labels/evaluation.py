@@ -164,12 +164,12 @@ def subject_auc(method: Method, data: Data, *, seed: int = 0, subjects: int = 40
 
 
 def task_accuracies(method: Method, tasks: Tasks, seed: int = 0) -> np.ndarray:
-    """(T,) kNN accuracy on the held-out pictures of each task, among the task's own classes."""
+    """(T,) kNN accuracy on the held-out pictures of each task, among the task's own classes; NaN where it has one."""
     found = np.full(len(tasks.tasks), np.nan)
     for number, task in enumerate(tasks.tasks):
         train, held_out = split(task, seed)
         test = next(iter(held_out.values()), None)
-        if test is None or train.labels is None:
+        if test is None or train.labels is None or len(np.unique(train.labels)) < 2:
             continue
         bank, queries = (embed(method, d.sample(n)) for d, n in ((train, TASK_TRAIN), (test, TASK_TEST)))
         found[number] = knn(bank.array, bank.labels, queries.array, queries.labels, k=min(20, len(bank)))

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from nearfar.cli import main
-from nearfar.labels.evaluation import evaluate
+from nearfar.labels.data.digits import split_classes
+from nearfar.labels.evaluation import evaluate, task_accuracies
 from nearfar.labels.methods.cassle import CaSSLe
 from nearfar.reproductions.arms import build, train
 from nearfar.runs.run import Run
@@ -85,6 +86,15 @@ def test_the_command_trains_on_a_stream_and_evaluates_it(tmp_path: Path, capsys:
     assert main(["train", "cassle", "--data", "labelled-digits", "--size", "8", "--out", str(out), *words]) == 0
     assert main(["evaluate", str(out)]) == 0
     assert "forgetting" in capsys.readouterr().out
+
+
+def test_a_task_of_one_class_has_no_accuracy_within_itself() -> None:
+    whole = small("labelled-digits")
+    data = whole.subset(np.flatnonzero(np.isin(whole.labels, (0, 1, 2)))).with_(splits=whole.splits())
+    found = task_accuracies(build("cassle", data, 0), split_classes(data, 2))
+    assert found.shape == (2,)
+    assert np.isfinite(found[0])
+    assert np.isnan(found[1])
 
 
 def test_wrong_settings_get_one_sentence() -> None:
