@@ -71,16 +71,13 @@ class Checkpointing(L.Callback):
         if step == self._saved:
             return
         refuse_non_finite_weights(trainer.lightning_module, step)
-        if trainer.is_global_zero and not (self.folder.parent / "config.yaml").is_file():
-            raise StorageError(
-                f"the run folder {self.folder.parent} has disappeared; step {step} could not be saved, and nothing of "
-                "the run is left. Start it again with another --out"
-            )
+        self._refuse_to_save_nowhere(trainer, step)
         try:
             if self.before is not None:
                 self.before()
             trainer.save_checkpoint(checkpoint_path(self.folder, step))
         except OSError as error:
+            self._refuse_to_save_nowhere(trainer, step)
             kept = f"step {self._saved} is safe" if self._saved > 0 else "no step was saved before"
             raise StorageError(
                 f"step {step} could not be saved in {self.folder}: {reason(error)}; {kept}. Make room, then continue "
@@ -90,3 +87,11 @@ class Checkpointing(L.Callback):
         if trainer.is_global_zero:
             for old in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:
                 SafeCheckpointIO().remove_checkpoint(old)
+
+    def _refuse_to_save_nowhere(self, trainer: L.Trainer, step: int) -> None:
+        """A run's folder may go at any moment, so this is asked before a step is written and when it could not be."""
+        if trainer.is_global_zero and not (self.folder.parent / "config.yaml").is_file():
+            raise StorageError(
+                f"the run folder {self.folder.parent} has disappeared; step {step} could not be saved, and nothing of "
+                "the run is left. Start it again with another --out"
+            )

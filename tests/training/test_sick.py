@@ -212,6 +212,7 @@ def test_settings_that_do_not_fit_the_weights_are_said_and_undone(stopped: Path,
     assert (stopped / "config.yaml").read_text() == before
 
 
+@pytest.mark.long
 def test_a_run_that_a_signal_stopped_skips_alike(tmp_path: Path) -> None:
     """The whole path by the command line: skip, kill, resume, compare."""
     command = [*words(tmp_path, steps=12, every=5), "--non-finite", "skip"]

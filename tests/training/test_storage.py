@@ -114,6 +114,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once_though_its_workers_live(tmp_pa
     Run.open(run).lock()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="finds processes by their files, in /proc")
 def test_workers_end_when_their_run_is_killed(tmp_path: Path) -> None:
     def alive() -> int:
