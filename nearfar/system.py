@@ -47,6 +47,12 @@ Better = Literal["higher", "lower", "neither"]
 _RESULTS = Path(__file__).parent / "reproductions" / "results"
 
 
+def imported(target: str) -> Any:
+    """What ``module:name`` names, imported only now."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 class Scores(dict[str, float]):
     """Named numbers that say in which direction they are good: ``Scores(found, lower=["ece"])``.
 
@@ -205,8 +211,8 @@ class Entry:
         """
         if not self.target:
             raise ValueError(f"{self.slug} is a study of several systems; `nearfar reproduce {self.slug}` runs it")
-        module, _, name = self.target.partition(":")
-        return getattr(importlib.import_module(module), name)
+        found: type = imported(self.target)
+        return found
 
     @property
     def reproduction(self) -> str | None:
@@ -261,8 +267,8 @@ class Field:
         pending: ``(data, folder, count)`` to the examples that are to be made, at most ``count``, without those that
             stand in the folder: fields that have it write folders, and go on with them.
         clear: ``(folder)``: remove what was written into it before.
-        exports: formats of its own by name, each ``(method, folder)``, for ``nearfar export --to``; the first is
-            taken where none is named.
+        exports: formats of its own by name, each ``module:function`` of a function ``(method, folder)``, for ``nearfar
+            export --to``; the first is taken where none is named.
         embedded: names of embedded data, each with what it is.
         renamed: options of ``load`` that were called otherwise in earlier versions, old names by new; command lines and
             kept configurations that use them go on working.
@@ -276,7 +282,7 @@ class Field:
     write: Callable[..., list[Path]] | None = None
     pending: Callable[..., Any] | None = None
     clear: Callable[[Path], None] | None = None
-    exports: Mapping[str, Callable[[Any, Path], None]] = dataclasses.field(default_factory=dict)
+    exports: Mapping[str, str] = dataclasses.field(default_factory=dict)
     embedded: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

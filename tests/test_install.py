@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from tests.tools import tool
+
 ROOT = Path(__file__).parent.parent
-SPEC = importlib.util.spec_from_file_location("install", ROOT / "tools" / "install.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-install = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(install)
+install = tool("install")
 
 PYTHON = Path("env/bin/python")
 CUDA = ["nvidia-cublas", "triton"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from nearfar.common.durations import in_time
 from nearfar.runs.run import Run, RunError
+from nearfar.runs.settings import flatten
 
 LONGEST = 300
 """Characters of a setting that are shown."""
@@ -96,14 +97,4 @@ def repeat_command(run: Run) -> str:
 def settings(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The parts of a configuration with their settings as text, nested names with dots."""
     parts = ("hyperparameters", "data", "training", "environment")
-    return {part: {k[:LONGEST]: str(v)[:LONGEST] for k, v in _flat(config.get(part, {})).items()} for part in parts}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+    return {part: {k[:LONGEST]: str(v)[:LONGEST] for k, v in flatten(config.get(part, {})).items()} for part in parts}

@@ -23,23 +23,14 @@ def write(made: Iterator[dict[str, Any]], path: Path) -> list[Path]:
     return [path]
 
 
-def _to_sentence_transformers(method: Any, folder: Path) -> None:
-    from nearfar.text.export import to_sentence_transformers
-
-    to_sentence_transformers(method, folder)
-
-
-def _to_onnx(method: Any, folder: Path) -> None:
-    from nearfar.text.export import to_onnx
-
-    to_onnx(method, folder)
-
-
 FIELD = Field(
     name="text",
     load=load,
     protocol=evaluate,
     write=write,
-    exports={"sentence-transformers": _to_sentence_transformers, "onnx": _to_onnx},
+    exports={
+        "sentence-transformers": "nearfar.text.export:to_sentence_transformers",
+        "onnx": "nearfar.text.export:to_onnx",
+    },
     embedded=EMBEDDED,
 )

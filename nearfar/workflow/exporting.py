@@ -11,7 +11,7 @@ import torch
 from nearfar import catalogue
 from nearfar.exporting import FORMATS
 from nearfar.runs.run import Run, RunError
-from nearfar.system import Entry, require
+from nearfar.system import Entry, imported, require
 from nearfar.training import Method
 from nearfar.training.door import Door
 from nearfar.training.embed import to_device
@@ -55,7 +55,7 @@ def export_run(
         raise ValueError(f"--to takes {', '.join(known)} for runs of the field {entry.field}, got {to!r}")
     folder = Path(out) if out is not None else run.path.with_name(f"{run.path.resolve().name}-{to}")
     if to in own:
-        own[to](method, folder)
+        imported(own[to])(method, folder)
     else:
         with method.frozen():
             FORMATS[to](_door(entry, method, run, data, size), folder, _about(entry, method))

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import ModuleType
 
 import pytest
 
 from nearfar.catalogue import ENTRIES, FIELDS
 from tests.documentation.blocks import ROOT
+from tests.tools import tool
 
 FIELDS_WITH_PAGES = [field for field in FIELDS if field != "taxonomy"]
 
 
 @pytest.fixture(scope="module")
 def computed() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("computed", ROOT / "tools" / "computed.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("computed")
 
 
 def test_every_field_has_a_page_with_all_its_systems(computed) -> None:

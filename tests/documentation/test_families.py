@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import xml.etree.ElementTree as ET
 from types import ModuleType
@@ -12,17 +11,12 @@ import pytest
 from nearfar.catalogue import ENTRIES
 from nearfar.catalogue.taxonomy.families import FAMILIES
 from nearfar.catalogue.terms import answers, terms
-from tests.documentation.blocks import ROOT
+from tests.tools import tool
 
 
 @pytest.fixture(scope="module")
 def families() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("families", ROOT / "tools" / "families.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("families")
 
 
 def test_every_family_has_words_and_a_page_with_its_systems(families) -> None:
