@@ -87,6 +87,28 @@ def test_the_cache_keeps_its_size_and_lets_go_of_what_was_not_used(tmp_path: Pat
     assert not [*tmp_path.glob(".*.part")]
 
 
+def test_a_file_may_make_room_before_it_has_made_any(tmp_path: Path) -> None:
+    class Crowded(FileCache):
+        """As if another process fetched a file just before this one makes room for its own."""
+
+        crowded = False
+
+        def _make_room(self, kept: Path) -> None:
+            if not self.crowded:
+                self.crowded = True
+                self.opened("b", "b.tar", 100, fetch).close()
+                assert not kept.exists()
+            super()._make_room(kept)
+
+    def fetch(to: Path) -> None:
+        to.write_bytes(b"x" * 100)
+
+    cache = Crowded(tmp_path, 150)
+    with cache.opened("a", "a.tar", 100, fetch) as file:
+        assert file.read() == b"x" * 100
+    assert len([*tmp_path.glob("*.tar")]) == 1
+
+
 def test_a_file_that_made_room_is_fetched_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     largest = max(shard.size for shard in remote.remote_shards(bucket))
     monkeypatch.setenv("NEARFAR_CACHE_LIMIT", str(3 * largest))

@@ -77,14 +77,17 @@ class FileCache:
         return file
 
     def _make_room(self, kept: Path) -> None:
-        """Remove what was not used for longest until the rest fits; never ``kept``."""
+        """Remove what was not used for longest until the rest fits; never ``kept``, which may have made room itself for
+        what another process fetched meanwhile."""
         with self._alone("room.lock"):
-            files = [(p.stat(), p) for p in self.folder.iterdir() if p.is_file() and p.name[0] != "." and p != kept]
-            files = [(told, path) for told, path in files if path.suffix != ".lock"]
-            taken = kept.stat().st_size + sum(told.st_size for told, _ in files)
+            names = (p for p in self.folder.iterdir() if p.name[0] != "." and p.suffix != ".lock" and p.is_file())
+            files = [(path.stat(), path) for path in names]
+            taken = sum(told.st_size for told, _ in files)
             for told, path in sorted(files, key=lambda each: each[0].st_mtime_ns):
                 if taken <= self.limit:
                     return
+                if path == kept:
+                    continue
                 path.unlink(missing_ok=True)
                 (self.folder / f"{path.stem}.lock").unlink(missing_ok=True)
                 taken -= told.st_size
