@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from nearfar import workflow
 from nearfar.catalogue import find
+from nearfar.exporting.opening import Opened
 from nearfar.runs.configure import parameters
-from nearfar.runs.hub import CONFIG
 from nearfar.spelling import meant
-from nearfar.system import Entry
 from nearfar.training import Method, Training, embed
+from nearfar.workflow.opening import open_folder
 
 __all__ = ["Representation", "fit", "load"]
 
@@ -158,10 +154,16 @@ class Representation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @classmethod
     def load(cls, path: Path | str) -> Representation:
-        """A fitted one, from whatever :func:`load` opens."""
-        entry, method, described, options = _opened(path)
-        found = cls(entry.slug, arguments=dict(described), data_options=options)
-        found.method_ = method
+        """A fitted one, from whatever :func:`load` opens and of which is known which field's data it reads.
+
+        Raises:
+            ValueError: that is not known, of models of other libraries.
+        """
+        opened = open_folder(path)
+        if opened.entry is None:
+            raise ValueError(f"{path} does not say which system it is of; nearfar.load opens it, and encode embeds")
+        found = cls(opened.entry.slug, arguments=opened.arguments, data_options=opened.options)
+        found.method_ = cast(Method, opened.model)
         return found
 
 
@@ -170,37 +172,28 @@ def fit(method: str, data: Any, **settings: Any) -> Representation:
     return Representation(method, **settings).fit(data)
 
 
-def load(path: Path | str) -> Method:
-    """The trained method of a finished run, of a folder that ``save_pretrained`` wrote, or of the Hub (``name/model``),
-    ready for its verbs: ``nearfar.load("runs/relic").encode(batch)``.
+def load(path: Path | str, *, trusted: bool = False) -> Method | Opened:
+    """The trained system of a folder, ready for its verbs: ``nearfar.load("runs/relic").encode(batch)``.
 
-    Nothing of a folder is run, whoever wrote it; see ``docs/robustness.md``. For arrays in and arrays out take
-    ``Representation.load``.
+    ====================================================  ==========================================================
+    finished runs, and what ``save_pretrained`` wrote      the method
+    exports (onnx, torchvision, timm, transformers, ...)   an ``Opened``, whose ``encode`` is given raw pictures,
+                                                           sentences or what ``preprocessing.json`` lists, and gives
+                                                           the run's vectors
+    folders of transformers, timm, sentence-transformers   the same; of sentences the mean of tokens, where nothing
+                                                           else is said
+    a CLIP or SigLIP of transformers or open_clip          ``CLIP`` or ``SigLIP`` with its towers
+    ====================================================  ==========================================================
+
+    ``path`` may be such a folder, the Hub's local copy of one (``models--owner--name``, or a snapshot in it), or a
+    name on the Hub (``owner/model``). Nothing of a folder is run, whoever wrote it; see ``docs/robustness.md``. For
+    arrays in and arrays out take ``Representation.load``.
+
+    Args:
+        trusted: open exports ``--to torch-export`` too, whose reader in torch runs what a file asks it to.
 
     Raises:
-        FileNotFoundError: there is no such folder. ValueError: it holds neither. RunError: the run is not finished.
+        FileNotFoundError: there is no such folder. ValueError: it holds nothing of the kind, or is damaged. RunError:
+            the run is not finished. ImportError: a package is missing; the message names the extra.
     """
-    return _opened(path)[1]
-
-
-def _opened(path: Path | str) -> tuple[Entry, Method, dict[str, Any], dict[str, Any]]:
-    """The system, the method, its hyper-parameters and the options that its data were read with."""
-    folder = Path(path)
-    if (folder / "config.yaml").is_file():
-        entry, method, run = workflow.load_run(folder)
-        options = {name: value for name, value in run.config.get("data", {}).items() if name != "source"}
-        return entry, method, run.config.get("hyperparameters", {}), options
-    if folder.is_dir() and not (folder / CONFIG).is_file():
-        raise ValueError(f"{folder} is neither a run (config.yaml) nor a saved method ({CONFIG})")
-    if not folder.is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path)):
-        raise FileNotFoundError(f"there is no folder {folder}, and that is no name on the Hub (owner/model) either")
-    try:
-        description = folder / CONFIG if folder.is_dir() else Path(hf_hub_download(str(path), CONFIG))
-    except (OSError, HfHubHTTPError) as error:  # not there, or not reachable
-        raise FileNotFoundError(f"there is no folder {path}, and the Hub gives nothing of that name") from error
-    described = json.loads(description.read_text())
-    if not isinstance(described, dict) or not {"method", "hyperparameters"} <= described.keys():
-        raise ValueError(f"{description} names no method of nearfar")
-    entry = find(described["method"])
-    cls: Any = entry.load()
-    return entry, cls.from_pretrained(path).eval(), dict(described["hyperparameters"]), {}
+    return open_folder(path, trusted=trusted).model

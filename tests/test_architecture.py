@@ -32,7 +32,7 @@ BELOW = {
     "training": {"common", "sources", "runs", "evaluation", "catalogue", "losses"},
     "workflow": {"common", "sources", "runs", "evaluation", "catalogue", "training", "exporting", "encoders"},
     "report": {"common", "sources", "catalogue", "runs", "evaluation", "workflow", "training"},
-    "estimator": {"catalogue", "runs", "training", "workflow"},
+    "estimator": {"catalogue", "exporting", "runs", "training", "workflow"},
     "testing": {"catalogue", "sources", "runs", "training", "workflow"},
     "reproductions": {"workflow", "estimator", *FIELDS},
     "cli": {"workflow", "report", "reproductions", "estimator", "exporting"},

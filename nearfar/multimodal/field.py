@@ -14,5 +14,6 @@ FIELD = Field(
         "transformers": "nearfar.multimodal.export:to_transformers",
         "open-clip": "nearfar.multimodal.export:to_open_clip_folder",
     },
+    opens="nearfar.multimodal.opening:opened",
     embedded=EMBEDDED,
 )

@@ -32,5 +32,6 @@ FIELD = Field(
         "sentence-transformers": "nearfar.text.export:to_sentence_transformers",
         "onnx": "nearfar.text.export:to_onnx",
     },
+    opens="nearfar.text.opening:opened",
     embedded=EMBEDDED,
 )

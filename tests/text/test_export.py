@@ -23,16 +23,19 @@ TEXTS = ["the dog ran", "a", "the cat sat on a mat by the dog and the cat ran an
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"hf:{bert(tmp_path_factory.mktemp('bert'))}"
+
+
+def bert(folder: Path) -> Path:
     """A folder as of the hub: a small BERT with word pieces."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    folder = tmp_path_factory.mktemp("bert")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "dog", "cat", "ran", "sat", "on", "a", "mat", "##s"]
     BertTokenizerFast(vocab={word: row for row, word in enumerate(words)}).save_pretrained(folder)
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=16, **shape)).save_pretrained(folder)
-    return f"hf:{folder}"
+    return folder
 
 
 @pytest.mark.parametrize(("pooling", "keep_head"), [("avg", False), ("cls", True), ("last_token", False)])
