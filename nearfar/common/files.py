@@ -124,7 +124,7 @@ def read_whole(path: Path, most: int) -> bytes:
     if found.st_size > most:
         raise ValueError(f"{path} has {found.st_size:,} bytes; up to {most:,} are read")
     with open(path, "rb") as file:
-        return file.read(most + 1)
+        return file.read(found.st_size + 1)  # as much memory is taken as is asked for, whatever there is to read
 
 
 def cache_folder() -> Path | None:

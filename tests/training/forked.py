@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 PLACES = ("step", "backward", "torn write", "before rename", "after rename", "monitor", "epoch")
-"""Where a run of one update in a step can kill itself; of several, ``update`` counts them all."""
+"""Where a run of one update in a step can kill itself; of several, ``update`` counts them all. In either, ``moved`` is
+between the optimisers' step and what follows it, such as averages of weights."""
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.training.preloaded"])
 
@@ -173,6 +174,8 @@ def _arrange(kill: Kill) -> None:
         before(Method, "on_before_optimizer_step", lambda *_: reached())
     elif kill.place == "update":
         before(FiniteGuard, "gradients", lambda *_: reached())
+    elif kill.place == "moved":
+        before(FiniteGuard, "moved", lambda *_: reached())
     elif kill.place == "epoch":
         before(Method, "training_step", lambda method, batch, index: reached(_starts_epoch(method, index)))
     elif kill.place == "monitor":

@@ -115,6 +115,12 @@ def test_the_lock_of_a_killed_run_is_free_at_once_though_its_workers_live(tmp_pa
 
 
 @pytest.mark.long
+def test_a_small_file_takes_no_more_memory_than_it_has(tmp_path: Path) -> None:
+    """Asked for all the memory there is, a small checkpoint took it, and resuming failed where others had it."""
+    (tmp_path / "small").write_bytes(b"x" * 1000)
+    assert files_module.read_whole(tmp_path / "small", 2**60) == b"x" * 1000
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="finds processes by their files, in /proc")
 def test_workers_end_when_their_run_is_killed(tmp_path: Path) -> None:
     def alive() -> int:
