@@ -15,6 +15,8 @@ from torch import Tensor
 NORM_FLOOR = 1e-12
 # Below, logits pass the start of the running maxima of the tiles, and soon the range of float32.
 LEAST_TEMPERATURE = 1e-18
+# Above, what is multiplied by a temperature passes it too.
+MOST_TEMPERATURE = 1e18
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -154,11 +156,18 @@ def inverse_temperature(temperature: float | Tensor, like: Tensor) -> float | Te
 
 def _temperature(value: float) -> float:
     number("temperature", value, above=0.0)
-    return number("temperature", value, at_least=LEAST_TEMPERATURE)
+    return number("temperature", value, at_least=LEAST_TEMPERATURE, at_most=MOST_TEMPERATURE)
 
 
-def number(name: str, value: float, *, above: float | None = None, at_least: float | None = None) -> float:
-    """A finite Python number, with the bound that the argument has."""
+def number(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """A finite Python number, with the bounds that the argument has."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     if not math.isfinite(value):
@@ -167,6 +176,8 @@ def number(name: str, value: float, *, above: float | None = None, at_least: flo
         raise ValueError(f"{name} must be greater than {above:g}, got {value}")
     if at_least is not None and not value >= at_least:
         raise ValueError(f"{name} must be at least {at_least:g}, got {value}")
+    if at_most is not None and not value <= at_most:
+        raise ValueError(f"{name} must be at most {at_most:g}, got {value}")
     return value
 
 

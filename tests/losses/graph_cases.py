@@ -38,11 +38,13 @@ CASES = (
         lambda logits, met, weights: losses.walk_alignment(logits, met, OWNER, weights[:, 0]),
         walk_alignment,
         shapes=((3, 4), (5, 4), (5, 1)),
+        ranged=(1, 2),
     ),
     Case(
         "gaussian_bottleneck",
         lambda mean, raw, sample: losses.gaussian_bottleneck(mean, raw.exp(), sample),
         gaussian_bottleneck,
         shapes=((4, 5), (4, 5), (4, 5)),
+        ranged=(1,),
     ),
 )

@@ -34,6 +34,7 @@ class Case:
         spare: how many matrices of another length follow.
         tempered: whether ``loss`` and ``slow`` take a ``temperature``.
         shapes: of the inputs where they are no such rows.
+        ranged: which inputs have a range of their own, such as probabilities and deviations.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Case:
     spare: int = 0
     tempered: bool = False
     shapes: tuple[tuple[int, ...], ...] = ()
+    ranged: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return self.name

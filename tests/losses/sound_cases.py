@@ -48,7 +48,7 @@ def clsr(a: Tensor, b: Tensor, temperature: float, adaptivity: float, intra_weig
     for i in range(n):
         pair = cosine(a[i], b[i]) / temperature
         like = {j: ((cosine(a[i], a[j]) + cosine(b[i], b[j])) / 2).item() for j in other[i]}
-        mean = sum(like.values()) / len(like)
+        mean = sum(like.values()) / max(len(like), 1)
         tau = {j: temperature * (1 + adaptivity * (s - mean)) for j, s in like.items()}
         for x, y in ((a, b), (b, a)):
             across = torch.stack([pair, *(cosine(x[i], y[j]) / tau[j] for j in other[i])])

@@ -72,19 +72,13 @@ def test_swapped_views_of_relic_and_byol(rows: list[Tensor], mode: str) -> None:
         close(total(loss(o2, o1, t2, t1)), total(loss(o1, o2, t1, t2)))
 
 
-@pytest.mark.parametrize("tiles", [None, "tiny_tiles"])
 @pytest.mark.parametrize("case", EVERY, ids=str)
-def test_zero_rows_and_equal_rows_stay_finite(case: Case, tiles: str | None, request: pytest.FixtureRequest) -> None:
-    if tiles:
-        request.getfixturevalue(tiles)
+@pytest.mark.usefixtures("tiny_tiles")
+def test_zero_rows_and_equal_rows_stay_finite_in_tiles(case: Case) -> None:
     with_zeros = [x.detach().clone() for x in case.data()]
     for x in with_zeros:
         x[2:4] = 0
-    for inputs in (
-        with_zeros,
-        [torch.zeros_like(x) for x in with_zeros],
-        [torch.ones_like(x) for x in with_zeros],
-    ):
+    for inputs in (with_zeros, [torch.ones_like(x) for x in with_zeros]):
         leaves = [x.clone().requires_grad_() for x in inputs]
         value = evaluate(case, leaves)
         assert value.isfinite()
@@ -94,7 +88,7 @@ def test_zero_rows_and_equal_rows_stay_finite(case: Case, tiles: str | None, req
 
 @pytest.mark.parametrize("case", SOFTMAX, ids=str)
 @pytest.mark.usefixtures("tiny_tiles")
-def test_a_nan_is_not_hidden(case: Case) -> None:
+def test_a_nan_is_not_hidden_in_tiles(case: Case) -> None:
     inputs = [x.detach().clone() for x in case.data()]
     inputs[0][4, 3] = float("nan")
     assert evaluate(case, inputs).isnan()

@@ -55,7 +55,7 @@ def slow_likeness_ranking(a: Tensor, b: Tensor, *, normalize: bool, temperature:
     likeness = torch.stack(
         [torch.stack([(x @ y + u @ v) / 2 for y, v in zip(a, b, strict=True)]) for x, u in zip(a, b, strict=True)]
     )
-    shares = torch.stack([row.exp() / row.exp().sum() for row in likeness])
+    shares = torch.stack([(row - row.max()).exp() / (row - row.max()).exp().sum() for row in likeness])
     logits = [[x @ y / temperature for y in b] for x in a]
     forth = [cross_entropy(logits[i], int(shares[i].argmax())) for i in range(len(a))]
     back = [cross_entropy([row[j] for row in logits], int(shares[:, j].argmax())) for j in range(len(a))]

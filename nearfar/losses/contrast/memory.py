@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -82,10 +83,11 @@ def memory_contrast(
         if form == "softmax":
             return torch.logsumexp(logits, 1) - logits[:, 0]
         assert normalizer is not None
-        p = logits.exp() / normalizer.to(logits)
-        right = torch.log(p[:, 0] / (p[:, 0] + (noise + EPS)))
-        wrong = torch.log(noise / (p[:, 1:] + (noise + EPS)))
-        return -(right + wrong.sum(1))
+        # log(P / (nu + eps)), because P itself passes the largest number at low temperatures.
+        odds = logits - (normalizer.to(logits) * (noise + EPS)).log()
+        right = F.softplus(-odds[:, 0])
+        wrong = F.softplus(odds[:, 1:]) + math.log1p(EPS / noise)
+        return right + wrong.sum(1)
 
     entries = sample.shape[1] * bank.shape[1]
     return reduce_rows(in_row_blocks(losses, q, bank.detach(), entries=entries), reduction)
@@ -93,7 +95,12 @@ def memory_contrast(
 
 @torch.no_grad()
 def memory_normalizer(queries: Tensor, bank: Tensor, sample: Tensor, *, temperature: float | Tensor) -> Tensor:
-    """Z of :func:`memory_contrast`: the mean of ``e`` over all that was drawn, times the rows of the memory; 0-d."""
+    """Z of :func:`memory_contrast`: the mean of ``e`` over all that was drawn, times the rows of the memory; 0-d.
+
+    Raises:
+        ValueError: it is larger than numbers of this dtype get, because the temperature is too low for it; the form
+            ``"softmax"`` needs none.
+    """
     queries, bank = embeddings(queries=queries, bank=bank)
     q = F.normalize(queries, dim=1) * inverse_temperature(temperature, queries)
     found = in_row_blocks(
@@ -102,7 +109,13 @@ def memory_normalizer(queries: Tensor, bank: Tensor, sample: Tensor, *, temperat
         bank,
         entries=sample.shape[1] * bank.shape[1],
     )
-    return found.mean() * len(bank)
+    normalizer = found.mean() * len(bank)
+    if normalizer.isposinf():
+        raise ValueError(
+            f"the mean of exp(q . m / temperature) passes the largest number of {queries.dtype}: the temperature "
+            f"{float(temperature):g} is too low for it, or the memory's rows are too long; take form 'softmax'"
+        )
+    return normalizer
 
 
 def _scores(rows: Tensor, memory: Tensor, sample: Tensor) -> Tensor:

@@ -76,7 +76,10 @@ def selective_contrast(
         positives = torch.cat(
             [(query * key).sum(1, keepdim=True) * scale, logits.gather(1, nearest[:, :neighbours])], 1
         )
-        negatives = logits.scatter(1, nearest, -torch.inf).logsumexp(1, keepdim=True)
+        taken = logits.gather(1, nearest)
+        # A row of NaN is nearest to everything, and must not leave with the nearest unseen.
+        hidden = torch.where(taken.isnan(), taken, -torch.inf)
+        negatives = logits.scatter(1, nearest, hidden).logsumexp(1, keepdim=True)
         return F.softplus(negatives - positives).mean(1)
 
     return reduce_rows(in_row_blocks(losses, rows, unit_rows(bank.detach())), reduction)

@@ -43,7 +43,7 @@ def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
     inside = (squared > 1e-14) & (squared < 1 - 1e-14)
     # The slopes of the root and of the arc have no end there.
     half = torch.where(inside, squared, squared.new_tensor(0.25)).sqrt()
-    ends = torch.where(squared > 0.5, squared.new_tensor(torch.pi / 2), squared.new_tensor(0.0))
+    ends = torch.where(squared > 0.5, torch.pi / 2, 0.0 * squared)  # which is NaN where that is
     return 2 * torch.where(inside, half.arcsin(), ends).square()
 
 
