@@ -150,7 +150,7 @@ def test_a_batch_of_one_is_the_formula_or_a_sentence(case: Case) -> None:
         value, gradients = measured(case, inputs)
     except ValueError as error:
         # Of variances and of negatives that are asked for; or of labels and weights that the case has for 13 rows.
-        assert re.search(r"at least (2 rows|2 images|one negative)|shape \(1|whole groups|row i of one", str(error))
+        assert re.search(r"at least (2 rows|2 images|one negative)|shape \(1|whole groups|row i of one", str(error))  # noqa: PT017
         return
     assert value == pytest.approx(by_the_formula(case, inputs), abs=1e-5)
     assert all(gradient.isfinite().all() for gradient in gradients)
