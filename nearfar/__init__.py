@@ -22,7 +22,11 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use so that `nearfar --help` and `nearfar list` never pay for importing torch.
-    if name in ("fit", "load", "Representation"):
+    if name == "load":  # without scikit-learn: jsonargparse asks for this name when it looks for loaders
+        from nearfar.workflow.opening import load
+
+        return load
+    if name in ("fit", "Representation"):
         from nearfar import estimator
 
         return getattr(estimator, name)

@@ -12,11 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from nearfar import workflow
 from nearfar.catalogue import find
-from nearfar.exporting.opening import Opened
 from nearfar.runs.configure import parameters
 from nearfar.spelling import meant
 from nearfar.training import Method, Training, embed
-from nearfar.workflow.opening import open_folder
+from nearfar.workflow.opening import load, open_folder
 
 __all__ = ["Representation", "fit", "load"]
 
@@ -170,30 +169,3 @@ class Representation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 def fit(method: str, data: Any, **settings: Any) -> Representation:
     """``nearfar.fit("relic", images, alpha=0.5)``: a :class:`Representation` trained on ``data``."""
     return Representation(method, **settings).fit(data)
-
-
-def load(path: Path | str, *, trusted: bool = False) -> Method | Opened:
-    """The trained system of a folder, ready for its verbs: ``nearfar.load("runs/relic").encode(batch)``.
-
-    ====================================================  ==========================================================
-    finished runs, and what ``save_pretrained`` wrote      the method
-    exports (onnx, torchvision, timm, transformers, ...)   an ``Opened``, whose ``encode`` is given raw pictures,
-                                                           sentences or what ``preprocessing.json`` lists, and gives
-                                                           the run's vectors
-    folders of transformers, timm, sentence-transformers   the same; of sentences the mean of tokens, where nothing
-                                                           else is said
-    a CLIP or SigLIP of transformers or open_clip          ``CLIP`` or ``SigLIP`` with its towers
-    ====================================================  ==========================================================
-
-    ``path`` may be such a folder, the Hub's local copy of one (``models--owner--name``, or a snapshot in it), or a
-    name on the Hub (``owner/model``). Nothing of a folder is run, whoever wrote it; see ``docs/robustness.md``. For
-    arrays in and arrays out take ``Representation.load``.
-
-    Args:
-        trusted: open exports ``--to torch-export`` too, whose reader in torch runs what a file asks it to.
-
-    Raises:
-        FileNotFoundError: there is no such folder. ValueError: it holds nothing of the kind, or is damaged. RunError:
-            the run is not finished. ImportError: a package is missing; the message names the extra.
-    """
-    return open_folder(path, trusted=trusted).model

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.catalogue import find
+from nearfar.cli.loading import loading
 from nearfar.cli.tables import table
 from nearfar.common.parsers import Parser
 from nearfar.spelling import meant
@@ -48,6 +49,7 @@ def compare(argv: list[str]) -> int:
     preset = options.preset or ("auto" if options.data else "laptop")
     if options.budget and preset != "auto":
         raise UsageError("--budget is for --preset auto; the other presets say how long they train")
+    loading(" and ".join(options.systems))
     arms: list[Any] = []
     data_options: dict[str, Any] = {}
     unknown = _Unknown(common)

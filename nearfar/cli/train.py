@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from nearfar.catalogue import METHODS, find
+from nearfar.cli.loading import loading
 from nearfar.common.parsers import Parser
 from nearfar.common.rehearsal import cut, rehearsing
 from nearfar.system import Entry, UsageError
@@ -42,6 +44,9 @@ def train(argv: list[str]) -> int:
             raise UsageError("name a method: nearfar train <method>; `nearfar list` shows them all")
         print(USAGE + ", ".join(system.slug for system in METHODS))
         return 0
+    begun = time.perf_counter()
+    if find(argv[0]).trains and not {"-h", "--help"} & {*argv}:
+        loading(find(argv[0]).name)
     from nearfar import workflow
 
     system = workflow.trainable(argv[0])
@@ -70,15 +75,18 @@ def train(argv: list[str]) -> int:
         "loggers": _names(settings.rest["logger"]),
     }
     if preset == "auto" and not rehearsing():
-        chosen = _decided(system, settings.rest["budget"], flags.given(argv[1:]), chosen)
+        chosen = _decided(system, settings.rest["budget"], flags.given(argv[1:]), chosen, begun)
     elif settings.rest["budget"] and preset != "auto":
         raise UsageError("--budget is for --preset auto; the other presets say how long they train")
     return _run(system.slug, out=settings.rest["out"], as_json=settings.rest["json"], **chosen)
 
 
-def _decided(system: Entry, budget: str | None, given: set[str], chosen: dict[str, Any]) -> dict[str, Any]:
-    """The settings with their length, decided from the machine, the data and a budget of time."""
+def _decided(
+    system: Entry, budget: str | None, given: set[str], chosen: dict[str, Any], begun: float
+) -> dict[str, Any]:
+    """The settings with their length, decided from the machine, the data and a budget of time since ``begun``."""
     from nearfar import workflow
+    from nearfar.training.budget import Limit
     from nearfar.workflow import auto
 
     if not {"steps", "epochs"} & given and not (auto.has_accelerator() and budget is None):
@@ -94,8 +102,10 @@ def _decided(system: Entry, budget: str | None, given: set[str], chosen: dict[st
         chosen["training"],
         budget=None if budget is None else auto.seconds_of(budget),
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        spent=lambda: time.perf_counter() - begun,
     )
-    return {**chosen, "training": found.training, "collection": collection}
+    limit = None if found.limit is None else Limit(found.limit, time.perf_counter() - begun)
+    return {**chosen, "training": found.training, "collection": collection, "limit": limit}
 
 
 def _names(logger: str | None) -> list[str]:
@@ -132,6 +142,8 @@ def _repeat(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not options.config.is_file():
         raise FileNotFoundError(f"there is no file {options.config}")
+    loading(str(options.config))
+    from nearfar import workflow
     from nearfar.common.settings_files import read_settings
     from nearfar.runs.configure import construct
     from nearfar.training import Training
@@ -142,6 +154,7 @@ def _repeat(argv: list[str]) -> int:
     for part in ("data", "hyperparameters", "training"):
         if not isinstance(config.get(part) or {}, dict):
             raise UsageError(f"{options.config}: {part} must be settings by name, got {config[part]!r}")
+    limit = workflow.running.limit_of({"shortened": config.get("shortened")})
     data = dict(config.get("data") or {})
     source = data.pop("source", None)
     return _run(
@@ -153,6 +166,7 @@ def _repeat(argv: list[str]) -> int:
         arguments=config.get("hyperparameters") or {},
         training=cut(construct(Training, config.get("training") or {}), find(config["method"]).tiny),
         loggers=_names(options.logger),
+        limit=limit,
     )
 
 
@@ -170,6 +184,7 @@ def resume(argv: list[str]) -> int:
     parser.add_argument("--logger", help=LOGGER)
     options, words = parser.parse_known_args(argv)
     _requeue_before_training()
+    loading(str(options.run))
     from nearfar import workflow
 
     changes = _changes(options.run, words) if words else {}

@@ -16,6 +16,15 @@ from nearfar.runs.run import Run, RunError
 FILE = "cost.json"
 
 
+def taken(run: Run) -> dict[str, float]:
+    """What a run took in its earlier sittings; nothing where that is not known."""
+    with contextlib.suppress(RunError):  # a damaged file costs its numbers, not the run
+        kept = run.read_json(FILE)
+        if isinstance(kept, dict):
+            return {k: v for k, v in kept.items() if isinstance(v, int | float)}
+    return {}
+
+
 class Cost(L.Callback):
     """Keeps ``cost.json``: ``seconds`` on the clock, ``cpu_seconds`` of this process, ``steps`` and ``examples``
     seen in them, ``peak_bytes`` of memory (``device_bytes`` of a GPU's), the number of ``sittings``.
@@ -31,11 +40,7 @@ class Cost(L.Callback):
 
     def __init__(self, run: Run, examples_per_step: int | None, *, resumed: bool = False) -> None:
         self.run, self.examples_per_step = run, examples_per_step or 0
-        self._before: dict[str, float] = {}
-        if resumed:
-            with contextlib.suppress(RunError):  # a damaged file costs its numbers, not the run
-                kept = run.read_json(FILE)
-                self._before = {k: v for k, v in kept.items() if isinstance(v, int | float)} if kept else {}
+        self._before = taken(run) if resumed else {}
         self._trainer: L.Trainer | None = None
         self._since = (0.0, 0.0, 0)
 

@@ -29,7 +29,9 @@ from nearfar.runs.checkpoints import SafeCheckpointIO, checkpoint_step
 from nearfar.runs.run import Run
 from nearfar.sources.data import Data, StepLoader
 from nearfar.sources.interaction import AskingLoader, Interaction
+from nearfar.sources.tasks import Tasks
 from nearfar.training.acceleration import Precision, compiled, in_precision
+from nearfar.training.budget import Budget, Limit
 from nearfar.training.checkpoint import Checkpointing
 from nearfar.training.cost import Cost
 from nearfar.training.course import Course
@@ -138,6 +140,7 @@ def fit(
     progress: bool = True,
     callbacks: list[L.Callback] | None = None,
     loggers: Sequence[Logger] = (),
+    limit: Limit | None = None,
 ) -> Method:
     """Train ``method`` on ``data``; returns it, trained, on the CPU in evaluation mode.
 
@@ -146,7 +149,8 @@ def fit(
     stop are obeyed between two steps, after saving; see :mod:`nearfar.training.signals`. What a run changes for the
     whole process (torch's random state, warnings, handlers of signals, levels of loggers) is as before when it ends,
     and callbacks that other packages register with Lightning take no part. ``loggers`` of Lightning get the loss, its
-    terms and what the monitor measures, every ``log_every`` steps.
+    terms and what the monitor measures, every ``log_every`` steps. ``limit`` holds the run to a budget of time; see
+    :class:`nearfar.training.budget.Budget`.
 
     Raises:
         NonFiniteError: a loss, gradient or weight is NaN or infinite.
@@ -181,6 +185,8 @@ def fit(
     ):
         shown = Progress(batch_size * training.accumulate) if progress else None
         kept = _callbacks(training, total, method, data, loader, run, checkpoint, signals, shown)
+        if limit is not None and world == 1 and not method.phases and not isinstance(data, Tasks):
+            kept.insert(0, Budget(limit, shown.note if shown else lambda text: None))
         with _no_plug_ins():
             trainer = _trainer(
                 training,

@@ -56,6 +56,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
             ``optimization.lr_batch`` scales the rate. :func:`nearfar.training.fit` sets it; in a Trainer of your own it
             is the batch size of the loader, times the ranks, times ``accumulate_grad_batches``, unless you set it.
         guard: what happens when a step's loss or gradient is not finite.
+        slowing: what every learning rate is multiplied with in this step; see :mod:`nearfar.training.budget`.
         can_collapse: whether the objective could be met by mapping everything to one point, so that the monitor
             should raise an alarm; not so with labels.
     """
@@ -74,6 +75,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         self.guard = FiniteGuard()
         self.share: Share | None = None
         self.joint_dropout = False
+        self.slowing = 1.0
         self._moves = True
         self._of_step: list[dict[str, Tensor]] = []
         self._of_batch: dict[str, Tensor] = {}
@@ -218,6 +220,10 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
 
     # The engine's side ------------------------------------------------------------------------------------
 
+    def _scale(self) -> float:
+        """What every learning rate is multiplied with, now."""
+        return self.slowing * next((p.lr_scale for p in self.phases if p.name == self.phase), 1.0)
+
     def on_train_start(self) -> None:
         model = self.trainer.model
         if not self.automatic_optimization and isinstance(model, nn.parallel.DistributedDataParallel):
@@ -261,7 +267,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         """All updates of a step, one after another; the step is done when the last of them is."""
         moved = True
         losses: list[Tensor] = []
-        scale = next((p.lr_scale for p in self.phases if p.name == self.phase), 1.0)
+        scale = self._scale()
         for update, optimizer, schedule in zip(self._updates, self._optimizers(), self._schedules(), strict=True):
             due = step % update.every == 0
             for turn in range(update.repeat if due else 0):
@@ -334,7 +340,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
             self.optimization.clip_gradients(self.parameters())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        scale = next((p.lr_scale for p in self.phases if p.name == self.phase), 1.0)
+        scale = self._scale()
         with scaled_rates(args[2], scale):
             super().optimizer_step(*args, **kwargs)
         if self._moves:

@@ -80,9 +80,17 @@ class Progress(L.Callback):
         if self._bar is not None:
             if step == total or now - self._shown > 0.25:
                 self._shown = now
-                self._bar.update(self._task, completed=step, text=self._text(trainer), left=self._left())
+                shown = {"completed": step, "total": total, "text": self._text(trainer), "left": self._left()}
+                self._bar.update(self._task, **shown)
         elif step % max(total // self.lines, 1) == 0 or step == total or (self._quiet and self._quiet.due()):
             self._print(f"step {step}/{total}  {self._text(trainer)}  {self._left()}")
+
+    def note(self, line: str) -> None:
+        """Say something besides, without harm to the live line."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            self._print(line)
 
     def _left(self) -> str:
         """The time that the steps to come will take, as those of this process took."""

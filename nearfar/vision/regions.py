@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from nearfar.common.share import agreed_most, for_examples
@@ -38,6 +37,8 @@ def felzenszwalb(images: Tensor, *, scale: float = 1000.0, sigma: float = 0.8, m
     Raises:
         TypeError, ValueError: images that are not uint8 RGB; numbers out of range.
     """
+    from scipy.ndimage import gaussian_filter  # not loaded with every method of images
+
     if not isinstance(images, Tensor) or images.dtype != torch.uint8:
         raise TypeError(f"images must be a uint8 tensor, got {getattr(images, 'dtype', type(images).__name__)}")
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:

@@ -21,6 +21,7 @@ from nearfar.runs.configure import parameters
 from nearfar.sources.interaction import Interaction
 from nearfar.system import Entry
 from nearfar.training import Training
+from nearfar.training.budget import LEAST_STEPS
 from nearfar.training.fit import fit
 from nearfar.workflow.comparing import Arm
 from nearfar.workflow.systems import build_method
@@ -28,13 +29,15 @@ from nearfar.workflow.systems import build_method
 BUDGET = 600.0
 """Seconds of training on a processor when no budget is given."""
 
-TIMED = 3
-"""Steps that are timed, after one that warms up."""
+TIMED, MOST_TIMED = 3, 30
+"""Steps that are timed, after one that warms up: at least, unless they are long; and at most."""
+
+WATCHED, PATIENCE = 2.0, 4.0
+"""Seconds for which short steps are timed, and after which no further long one is: people wait for the answer."""
 
 SHARE = 0.85
 """Of the budget for steps; the rest is for watching and saving."""
 
-LEAST_STEPS = 20
 MOST_EPOCHS = 200
 
 
@@ -45,10 +48,12 @@ class Decided:
     Attributes:
         training: with its number of steps.
         seconds: what a step takes.
+        limit: the budget that the length was made for; ``None`` where it was given, or is the paper's.
     """
 
     training: Training
     seconds: float
+    limit: float | None
 
 
 def has_accelerator() -> bool:
@@ -63,6 +68,7 @@ def decide(
     *,
     budget: float | None,
     say: Callable[[str], None],
+    spent: Callable[[], float] = lambda: 0.0,
 ) -> Decided:
     """Time a few steps, take as many as fit into ``budget`` seconds, and say what will happen and why.
 
@@ -76,25 +82,29 @@ def decide(
         budget: seconds for the whole training; ``None`` for the paper's length on an accelerator, and :data:`BUDGET`
             on a processor.
         say: told one line at a time.
+        spent: seconds of the budget that are over already.
     """
     size = None if isinstance(collection, Interaction) else collection.epoch_size
     count = "" if size is None else f"{len(collection):,} examples of "
     say(f"{entry.name} learns from {count}{collection.name} on {device_in_words()}")
-    say(f"  {in_words(arguments, entry)}, batch {training.batch_size}; timing {TIMED} steps")
-    seconds, memory = time_steps(entry, collection, arguments, training)
+    say(f"  {in_words(arguments, entry)}, batch {training.batch_size}; timing a few steps")
     limit = budget if budget is not None else (None if has_accelerator() else BUDGET)
+    seconds, memory = time_steps(entry, collection, arguments, training, limit)
     given = training.steps is not None or training.epochs is not None
     if limit is not None and not given:
-        training = replace(training, steps=steps_for(limit, seconds, training, size, entry))
+        training = replace(training, steps=steps_for(limit - spent(), seconds, training, size, entry))
     total = training.total_steps(size or 1)
     epochs = "" if size is None else f" ({total * min(training.examples, size) / size:.0f} passes over the data)"
     say(f"  {total:,} steps{epochs} in about {in_time(total * seconds / SHARE)}, {memory / 2**30:.1f} GB of memory")
     if limit is not None and not given:
-        say(f"  this fits into {in_time(limit)}; --budget changes it, --steps and other settings overrule it")
+        fits = spent() + total * seconds <= limit
+        least = f"more than {in_time(limit)}, because fewer steps than {LEAST_STEPS} teach nothing"
+        said = f"this fits into {in_time(limit)}" if fits else least
+        say(f"  {said}; --budget changes it, --steps and other settings overrule it")
     paper = paper_cost(entry, collection, size)
     if paper:
         say(f"  {paper}")
-    return Decided(training, seconds)
+    return Decided(training, seconds, None if given else limit)
 
 
 def decide_together(
@@ -117,8 +127,8 @@ def decide_together(
     size = None if isinstance(collection, Interaction) else len(collection)
     count = "" if size is None else f"{size:,} examples of "
     say(f"{len(trained)} systems learn from {count}{collection.name} on {device_in_words()}")
-    say(f"  timing {TIMED} steps of each")
-    each = {arm.label: time_steps(arm.entry, collection, arm.arguments, arm.training)[0] for arm in trained}
+    say("  timing a few steps of each")
+    each = {arm.label: time_steps(arm.entry, collection, arm.arguments, arm.training, limit)[0] for arm in trained}
     steps = min(steps_for(limit, each[arm.label], arm.training, size, arm.entry) for arm in trained)
     runs = seeds * len(trained)
     takes = in_time(steps * seeds * sum(each.values()) / SHARE)
@@ -136,27 +146,34 @@ def steps_for(limit: float, seconds: float, training: Training, size: int | None
     return min(fitting, max(passes, int(entry.laptop.get("steps", 0))))
 
 
-def time_steps(entry: Entry, collection: Any, arguments: Mapping[str, Any], training: Training) -> tuple[float, float]:
-    """Seconds of a step, the median of a few, and bytes of memory of the process by then."""
-    watch = _Stopwatch()
-    short = replace(training, steps=TIMED + 1, epochs=None, monitor_every=-1, compile=False, workers=0)
+def time_steps(
+    entry: Entry, collection: Any, arguments: Mapping[str, Any], training: Training, limit: float | None
+) -> tuple[float, float]:
+    """Seconds of a step, the median of a few, and bytes of memory of the process by then.
+
+    Of a budget of ``limit`` seconds short steps are timed for a hundredth at most.
+    """
+    watch = _Stopwatch(WATCHED if limit is None else min(WATCHED, limit / 100))
+    short = replace(training, steps=MOST_TIMED + 1, epochs=None, monitor_every=-1, compile=False, workers=0)
     fit(build_method(entry, arguments, collection, training.seed), collection, short, progress=False, callbacks=[watch])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return statistics.median(watch.seconds[1:]), peak * (1 if sys.platform == "darwin" else 1024)
 
 
 class _Stopwatch(L.Callback):
-    def __init__(self) -> None:
+    def __init__(self, watched: float) -> None:
+        self.watched = watched
         self.seconds: list[float] = []
-        self._last = time.perf_counter()
+        self._begun = self._last = time.perf_counter()
 
     def on_train_start(self, *_: Any) -> None:
-        self._last = time.perf_counter()
+        self._begun = self._last = time.perf_counter()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         now = time.perf_counter()
         self.seconds.append(now - self._last)
-        self._last = now
+        self._last, over, timed = now, now - self._begun, len(self.seconds) - 1
+        trainer.should_stop = (timed >= TIMED and over > self.watched) or (timed >= 1 and over > PATIENCE)
 
 
 def paper_cost(entry: Entry, collection: Any, size: int | None) -> str:

@@ -17,7 +17,7 @@ from nearfar.system import Entry, imported
 from nearfar.training import Method
 from nearfar.workflow.running import load_run
 
-__all__ = ["Found", "open_folder"]
+__all__ = ["Found", "load", "open_folder"]
 
 FROM_THE_HUB = ["*.json", "*.safetensors", "*.onnx", "*.txt", "*.model"]
 """What is fetched of a name on the Hub: nothing that could hold code."""
@@ -37,6 +37,33 @@ class Found(NamedTuple):
     entry: Entry | None
     arguments: dict[str, Any]
     options: dict[str, Any]
+
+
+def load(path: Path | str, *, trusted: bool = False) -> Method | Opened:
+    """The trained system of a folder, ready for its verbs: ``nearfar.load("runs/relic").encode(batch)``.
+
+    ====================================================  ==========================================================
+    finished runs, and what ``save_pretrained`` wrote      the method
+    exports (onnx, torchvision, timm, transformers, ...)   an ``Opened``, whose ``encode`` is given raw pictures,
+                                                           sentences or what ``preprocessing.json`` lists, and gives
+                                                           the run's vectors
+    folders of transformers, timm, sentence-transformers   the same; of sentences the mean of tokens, where nothing
+                                                           else is said
+    a CLIP or SigLIP of transformers or open_clip          ``CLIP`` or ``SigLIP`` with its towers
+    ====================================================  ==========================================================
+
+    ``path`` may be such a folder, the Hub's local copy of one (``models--owner--name``, or a snapshot in it), or a
+    name on the Hub (``owner/model``). Nothing of a folder is run, whoever wrote it; see ``docs/robustness.md``. For
+    arrays in and arrays out take ``Representation.load``.
+
+    Args:
+        trusted: open exports ``--to torch-export`` too, whose reader in torch runs what a file asks it to.
+
+    Raises:
+        FileNotFoundError: there is no such folder. ValueError: it holds nothing of the kind, or is damaged. RunError:
+            the run is not finished. ImportError: a package is missing; the message names the extra.
+    """
+    return open_folder(path, trusted=trusted).model
 
 
 def open_folder(path: Path | str, *, trusted: bool = False) -> Found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from nearfar.sources.found import describe
 from nearfar.sources.skipped import Skipped
 from nearfar.system import Entry
 from nearfar.training import Data, Method, Run, RunError, Training
+from nearfar.training.budget import Limit, Shortened
+from nearfar.training.cost import taken
 from nearfar.training.fit import first_process, fit, settled
 from nearfar.training.loggers import logger_named
 from nearfar.training.reconfigured import Reconfigured
@@ -46,6 +48,7 @@ def train(
     loggers: Sequence[str] = (),
     progress: bool = True,
     say: Callable[[str], None] | None = None,
+    limit: Limit | None = None,
 ) -> tuple[Method, Run | None]:
     """Train a catalogued method. With ``out`` everything is kept in a run folder.
 
@@ -62,6 +65,7 @@ def train(
             :func:`nearfar.workflow.starting.begin_with`.
         loggers: names of loggers that see the run besides; see :data:`nearfar.training.loggers.BY_NAME`.
         say: is given a few lines of what was found in the data, before training; a run's ``data.txt`` has them too.
+        limit: holds the run to a budget of time; ``config.yaml`` says which, and whether that shortened it.
     """
     system = trainable(slug)
     arguments, start = from_folder(arguments or {}, start)
@@ -83,10 +87,29 @@ def train(
         config = config_of(slug, method, data, options, training)
         if start is not None:
             config["start"] = str(Path(start).resolve())
+        if limit is not None:
+            config |= {"budget": limit.seconds} if limit.shortened is None else {"shortened": [*limit.shortened]}
         run = Run.create(out, config) if first_process() else Run(out)
         keep_what_was_found(run, collection, system, config["data"])
-    _fit_and_let_go(method, collection, training, run, progress=progress, loggers=seen_by)
+    if limit is not None and run is not None:
+        limit = replace(limit, keep=lambda decided: _keep_decision(run, decided))
+    _fit_and_let_go(method, collection, training, run, progress=progress, loggers=seen_by, limit=limit)
     return method, run
+
+
+def _keep_decision(run: Run, decided: Shortened) -> None:
+    run.write_config({**run.config, "shortened": [*decided]})
+
+
+def limit_of(config: Mapping[str, Any], spent: float = 0.0) -> Limit | None:
+    """What holds a run of this ``config.yaml`` to its budget; ``None`` for one without."""
+    decided = config.get("shortened")
+    if decided is None and config.get("budget") is None:
+        return None
+    whole = isinstance(decided, list) and [type(step) for step in decided] == [int, int]
+    if decided is not None and not (whole and 0 < decided[0] < decided[1]):
+        raise RunError(f"config.yaml: shortened must be two steps, one after the other, got {decided!r}")
+    return Limit(config.get("budget"), spent, (decided[0], decided[1]) if decided else None)
 
 
 def check_learnable(data: Any) -> None:
@@ -277,8 +300,15 @@ def resume_run(
     keep_what_was_found(run, collection, system, described)
     try:
         extra = [Reconfigured()] if changed else []
-        options = {"checkpoint": checkpoint, "progress": progress, "callbacks": extra, "loggers": seen_by}
-        _fit_and_let_go(method, collection, training, run, **options)
+        options: dict[str, Any] = {
+            "checkpoint": checkpoint,
+            "callbacks": extra,
+            "loggers": seen_by,
+        }
+        limit = limit_of(config, taken(run).get("seconds", 0.0))
+        if limit is not None:
+            options["limit"] = replace(limit, keep=lambda decided: _keep_decision(run, decided))
+        _fit_and_let_go(method, collection, training, run, progress=progress, **options)
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise

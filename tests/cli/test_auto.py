@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +29,11 @@ def photos(tmp_path: Path) -> Path:
 
 def test_a_folder_trains_within_its_budget_and_says_so_first(photos: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "run"
-    assert main(["train", "simclr", "--data", str(photos), "--budget", "1s", "--size", "32", "--out", str(out)]) == 0
+    assert main(["train", "simclr", "--data", str(photos), "--budget", "0.1s", "--size", "32", "--out", str(out)]) == 0
     said = capsys.readouterr().err
     assert "SimCLR learns from 24 examples of photos" in said
-    assert said.index("timing 3 steps") < said.index("steps (") < said.index("is complete")
-    assert "this fits into 1 s" in said
+    assert said.index("timing a few steps") < said.index("steps (") < said.index("is complete")
+    assert ", because fewer steps than 20 teach nothing" in said
     assert "--preset paper would take 1,000 steps of 4096 with resnet50: about" in said
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert config["training"]["steps"] >= auto.LEAST_STEPS  # so that a resumed run keeps it
@@ -109,3 +111,32 @@ def test_what_the_paper_would_cost_asks_no_hub(monkeypatch: pytest.MonkeyPatch) 
     assert said == "--preset paper would take 1 steps of 64"
     assert not calls
     assert before == constants.HF_HUB_OFFLINE
+
+
+def test_packages_are_hidden_for_a_while_alone() -> None:
+    from lightning_utilities.core import imports
+
+    from nearfar.cli.loading import _hidden
+
+    with _hidden(("transformers",)):
+        assert not imports.RequirementCache("transformers>=4.4.0")
+        assert not imports.package_available("transformers")
+        assert imports.RequirementCache("numpy>=1")
+    assert imports.package_available("transformers")
+    assert imports.RequirementCache("transformers>=4.4.0")
+
+
+@pytest.mark.long
+def test_a_command_answers_before_it_loads_pytorch_and_loads_no_measures_of_text() -> None:
+    code = """if True:
+        import sys
+        from nearfar.cli.loading import loading
+        loading("ReLIC")
+        import nearfar, nearfar.vision.data, nearfar.vision.methods
+        nearfar.load
+        unused = {"transformers", "scipy.signal", "sklearn"} & set(sys.modules)
+        assert not unused, unused
+        import scipy.signal, transformers
+    """
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    assert done.stderr.startswith("ReLIC: loading PyTorch\n")

@@ -32,7 +32,7 @@ def photographs(desk: Desk) -> None:
     said.in_order(
         f"ReLIC learns from {count} examples of photos on ",  # the device is said
         "encoder small-conv",
-        "timing 3 steps",
+        "timing a few steps",
         " steps (",
         "GB of memory",
         "--preset paper would take 1,000 steps of 4096 with resnet50: about",

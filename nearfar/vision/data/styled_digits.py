@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from nearfar.vision.data.digit_styles import GROUNDS, STYLES, TEXTURES, StyleFamily
 
@@ -101,6 +100,8 @@ def _drawn(split: str, styles: StyleFamily, size: int, seed: int, copies: int) -
 
 @functools.cache
 def _digits() -> tuple[Floats, NDArray[np.int64], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.datasets import load_digits  # a second of loading that only this needs
+
     bunch = load_digits()
     # Coefficients of the cubic spline through the samples, so that upsampling does not close loops.
     samples = (4 * np.eye(8) + np.eye(8, k=1) + np.eye(8, k=-1)) / 6
