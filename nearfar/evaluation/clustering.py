@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,33 +72,42 @@ def kmeans_scores(
     return clustering(y, model.fit_predict(unit_rows(rows) if normalize else rows))
 
 
-def split_cluster_accuracy(labels: Any, assignment: Any, old: Any) -> dict[str, float]:
+def split_cluster_accuracy(
+    labels: Any, assignment: Any, old: Any, *, matching: Literal["together", "apart"] = "together"
+) -> dict[str, float]:
     """Clustering accuracy on all rows and, under the *same* matching, on old and on new categories.
 
     The evaluation of generalized category discovery, ``v2`` of sgvaze/generalized-category-discovery,
-    project_utils/cluster_and_log_utils.py: one Hungarian matching over all unlabelled rows. Matching each
-    part separately ("v1") gives higher numbers that must not be compared.
+    project_utils/cluster_and_log_utils.py: one Hungarian matching over all unlabelled rows.
 
     Args:
         labels: (N,) true classes of the unlabelled rows.
         assignment: (N,) clusters.
         old: (N,) booleans, true for rows of classes that had labels in training. Both kinds must be present.
+        matching: ``"apart"`` matches each part by itself, ``v1`` there, which gives higher numbers that must not be
+            compared with those of ``"together"``; ``all`` is then the mean of the parts, weighted by their rows.
 
     Returns:
         ``all``, ``old``, ``new`` in [0, 1].
 
     Raises:
-        ValueError: different lengths, only old or only new rows, or a class that is both.
+        ValueError: different lengths, only old or only new rows, a class that is both, or another matching.
     """
+    if matching not in ("together", "apart"):
+        raise ValueError(f"matching must be 'together' or 'apart', got {matching!r}")
     table, y, clusters = _contingency(labels, assignment)
     known = binary(old, "old", length=len(y))
     both = np.intersect1d(y[known], y[~known])
     if both.size:
         raise ValueError(f"old must be the same for all rows of a class; these classes have both: {both[:5].tolist()}")
-    matched = np.full(len(table), -1)
-    rows, columns = _match(table)
-    matched[rows] = columns
-    right = matched[clusters] == y
+    right = np.empty(len(y), bool)
+    for part in (np.ones(len(y), bool),) if matching == "together" else (known, ~known):
+        counts = np.zeros_like(table)
+        np.add.at(counts, (clusters[part], y[part]), 1)
+        matched = np.full(len(table), -1)
+        rows, columns = _match(counts)
+        matched[rows] = columns
+        right[part] = matched[clusters[part]] == y[part]
     return {"all": float(right.mean()), "old": float(right[known].mean()), "new": float(right[~known].mean())}
 
 

@@ -14,6 +14,7 @@ MASKED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Linear, nn.LayerNorm)
 """Layers that see one position or a neighbourhood: their output is multiplied by the mask."""
 NORMALISED = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 """Layers with statistics over positions: they are given the seen positions only."""
+BY_IMAGE = (nn.GroupNorm, nn.InstanceNorm2d)
 PROBE = 64
 
 
@@ -88,10 +89,11 @@ class Seen:
     """Which cells of a grid are seen, at that resolution and every finer one.
 
     Args:
-        grid: (N, h, w) boolean, true where a cell is seen; as many in every image.
+        grid: (N, h, w) boolean, true where a cell is seen. Norms that take each image by itself (group norm, instance
+            norm) need as many in every image; batch norm and layers without statistics do not.
 
     Raises:
-        TypeError: a grid that is not boolean. ValueError: another shape, no cell seen, unequal counts.
+        TypeError: a grid that is not boolean. ValueError: another shape, no cell seen.
     """
 
     def __init__(self, grid: Tensor) -> None:
@@ -99,10 +101,10 @@ class Seen:
             raise TypeError(f"grid must be boolean, true where a cell is seen, got {grid.dtype}")
         if grid.ndim != 3:
             raise ValueError(f"grid must have shape (N, h, w), got {tuple(grid.shape)}")
-        self.count = int(grid[0].sum())
-        if self.count == 0 or not bool((grid.flatten(1).sum(1) == self.count).all()):
-            raise ValueError("every image must have as many seen cells as the others, and at least one")
-        self.grid = grid
+        counts = grid.flatten(1).sum(1)
+        if not bool(counts.any()):
+            raise ValueError("at least one cell of some image must be seen")
+        self.grid, self.equal = grid, bool((counts == counts[0]).all())
         self._at: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def at(self, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -124,11 +126,15 @@ class Seen:
         return maps * self.at(maps.shape[2], maps.shape[3])[0].unsqueeze(1)
 
     def through(self, layer: Any, maps: Tensor) -> Tensor:
-        """``layer`` applied to the seen positions as a map of shape (N, C, seen, 1); zeros elsewhere."""
+        """``layer`` applied to the seen positions as a map of shape (N, C, seen, 1), (1, C, all seen, 1) where images
+        show more or less than others; zeros elsewhere."""
         n, channels, height, width = maps.shape
+        images = n if self.equal else 1
+        if not self.equal and isinstance(getattr(layer, "__self__", layer), BY_IMAGE):
+            raise ValueError("every image must have as many seen cells as the others for norms of each by itself")
         positions = self.at(height, width)[1]
         rows = maps.permute(0, 2, 3, 1).reshape(-1, channels)
-        seen = rows.index_select(0, positions).view(n, -1, 1, channels).permute(0, 3, 1, 2)
+        seen = rows.index_select(0, positions).view(images, -1, 1, channels).permute(0, 3, 1, 2)
         given = layer(seen).permute(0, 2, 3, 1).reshape(len(positions), channels)
         whole = given.new_zeros(rows.shape).index_copy(0, positions, given)
         return whole.view(n, height, width, channels).permute(0, 3, 1, 2)

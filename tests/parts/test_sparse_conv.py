@@ -139,12 +139,22 @@ def test_a_backbone_without_maps_is_named() -> None:
         (torch.ones(2, 2, 2), TypeError, "boolean"),
         (torch.ones(2, 2, dtype=torch.bool), ValueError, r"\(N, h, w\)"),
         (torch.zeros(2, 2, 2, dtype=torch.bool), ValueError, "at least one"),
-        (torch.tensor([[[True, True]], [[True, False]]]), ValueError, "as many seen cells"),
     ],
 )
 def test_masks_that_are_none_are_refused(mask: Tensor, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Seen(mask)
+
+
+def test_images_may_show_unlike_many_cells_to_all_but_norms_of_each() -> None:
+    seen = Seen(torch.tensor([[[True, True]], [[False, True]]]))
+    maps = torch.randn(2, 4, 1, 2)
+    rows = maps.permute(0, 2, 3, 1)[seen.grid]
+    found = seen.through(nn.BatchNorm2d(4), maps).permute(0, 2, 3, 1)
+    torch.testing.assert_close(found[seen.grid], (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-5).sqrt())
+    assert not found[~seen.grid].any()
+    with pytest.raises(ValueError, match="as many seen cells"):
+        seen.through(nn.GroupNorm(2, 4), maps)
 
 
 def test_densify_puts_its_token_where_nothing_was_seen() -> None:
