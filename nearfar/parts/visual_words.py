@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nearfar.common.share import for_examples
 
 Pool = Literal["max", "avg"]
+Update = Literal["local_average", "no_averaging", "global_average"]
 DECAY = 0.99
 
 
@@ -27,8 +28,11 @@ class VisualWords(nn.Module):
     Args:
         count: number of words, K, at least 1. The oldest are replaced, one per image and step.
         width: channels of the map.
-        inv_delta: :math:`\delta`, sharpness of the codes, above 0; 15 for ResNet-50, 10 for ResNet-18.
+        inv_delta: :math:`\delta`, sharpness of the codes, above 0; 15 for ResNet-50, 10 for ResNet-18. ``None`` takes
+            the nearest word alone.
         pool: ``max`` asks whether a word is anywhere, ``avg`` how much of the image it fills.
+        update: what an image gives for a word: the mean of a random 3x3 window (``local_average``, the paper's), one
+            random cell (``no_averaging``) or the mean of all (``global_average``).
 
     Attributes:
         words: (K, width), half-normal noise at first.
@@ -39,15 +43,25 @@ class VisualWords(nn.Module):
     position: Tensor
     distance: Tensor
 
-    def __init__(self, count: int, width: int, *, inv_delta: float = 15.0, pool: Pool = "max") -> None:
+    def __init__(
+        self,
+        count: int,
+        width: int,
+        *,
+        inv_delta: float | None = 15.0,
+        pool: Pool = "max",
+        update: Update = "local_average",
+    ) -> None:
         super().__init__()
         if count < 1 or width < 1:
             raise ValueError(f"count and width must be at least 1, got count={count}, width={width}")
-        if not inv_delta > 0:
+        if inv_delta is not None and not inv_delta > 0:
             raise ValueError(f"inv_delta must be above 0, got {inv_delta}")
         if pool not in get_args(Pool):
             raise ValueError(f"pool must be one of {', '.join(get_args(Pool))}, got {pool!r}")
-        self.inv_delta, self.pool = inv_delta, pool
+        if update not in get_args(Update):
+            raise ValueError(f"update must be one of {', '.join(get_args(Update))}, got {update!r}")
+        self.inv_delta, self.pool, self.update = inv_delta, pool, update
         self.register_buffer("words", torch.randn(count, width).relu())
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
         self.register_buffer("distance", torch.tensor(0.5))
@@ -65,16 +79,27 @@ class VisualWords(nn.Module):
         self.distance.lerp_(nearest.to(self.distance.dtype), 1 - DECAY)
 
     @torch.no_grad()
+    def codes(self, distances: Tensor) -> Tensor:
+        """How much each position is each word (N, U, K), of distances (N, U, K); sums to 1 over the words."""
+        if self.inv_delta is None:
+            return F.one_hot(distances.argmin(2), distances.shape[2]).to(distances.dtype)
+        return torch.softmax(-self.inv_delta / self.distance * distances, dim=2)
+
+    @torch.no_grad()
     def bags(self, distances: Tensor) -> Tensor:
         """Bags (N, K) of distances (N, U, K); rows sum to 1."""
-        codes = torch.softmax(-self.inv_delta / self.distance * distances, dim=2)
+        codes = self.codes(distances)
         return F.normalize(codes.amax(1) if self.pool == "max" else codes.mean(1), p=1, dim=1)
 
     @torch.no_grad()
     def candidates(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A new word from each image: the mean of a random 3x3 window of the inner positions, (N, width)."""
+        """A new word from each image: the mean of a random 3x3 window of the inner positions, (N, width); a single one
+        or the mean of all of them with another ``update``."""
         within = inner(maps)
-        windows = F.avg_pool2d(within, [min(3, side) for side in within.shape[2:]], stride=1).flatten(2)
+        if self.update == "global_average":
+            return within.mean((2, 3))
+        largest = 3 if self.update == "local_average" else 1
+        windows = F.avg_pool2d(within, [min(largest, side) for side in within.shape[2:]], stride=1).flatten(2)
         device = maps.device if generator is None else generator.device
         places = windows.shape[2]
         chosen = for_examples(lambda n: torch.randint(places, (n,), generator=generator, device=device), len(maps))
@@ -136,7 +161,13 @@ def inner(maps: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def perplexity(bags: Tensor) -> Tensor:
-    """How many words a batch of bags (N, K) uses, as if equally: exp of the entropy of their mean, in [1, K]."""
-    shares = bags.mean(0)
-    return torch.exp(-torch.xlogy(shares, shares).sum())
+def perplexity(bags: Tensor, *, of: Literal["batch", "image"] = "batch", floor: float = 0.0) -> Tensor:
+    """How many words bags (N, K) use, as if equally: exp of an entropy, in [1, K].
+
+    Args:
+        bags: rows sum to 1.
+        of: of the mean bag of the ``batch``, or the mean over every ``image``'s own.
+        floor: added inside the logarithm; 1e-5 in the released code.
+    """
+    shares = bags.mean(0, keepdim=True) if of == "batch" else bags
+    return torch.exp(-torch.xlogy(shares, shares + floor).sum(1)).mean()

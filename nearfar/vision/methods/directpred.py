@@ -24,7 +24,7 @@ class DirectPred(ImageMethod):
     batch norm without affine parameters.
 
     Departure: DirectCopy divides the correlation by its largest singular value before ``eps`` is added, as the paper
-    does; the released code's branch of that name adds ``eps`` to the correlation as it is.
+    does; the released code adds ``eps`` to the correlation as it is, which is ``scaled=False``.
 
     Args:
         encoder: image encoder, by name or as a module.
@@ -34,6 +34,9 @@ class DirectPred(ImageMethod):
             anything else DirectSet.
         eps: what the predictor adds to every direction, at least 0.
         rho: weight of the past in the running correlation, in [0, 1).
+        eps_inside: ``eps`` under the exponent; see :class:`nearfar.parts.DirectPredictor`.
+        centred: take the running mean out of the correlation.
+        scaled: divide the correlation by its largest eigenvalue; ``False`` is for ``alpha=1``.
         every: steps between two settings of the predictor; above 1 gradients train it in between.
         momentum: of the target network at the start.
         momentum_schedule: ``cosine`` rises to 1 over the run.
@@ -50,6 +53,9 @@ class DirectPred(ImageMethod):
         alpha: float = 0.5,
         eps: float = 0.01,
         rho: float = 0.3,
+        eps_inside: bool = False,
+        centred: bool = False,
+        scaled: bool = True,
         every: int = 1,
         momentum: float = 0.996,
         momentum_schedule: Schedule = "constant",
@@ -60,7 +66,10 @@ class DirectPred(ImageMethod):
     ) -> None:
         super().__init__(encoder, views, optimization)
         self.head = MLPHead(self.features, hidden, projection_dim)
-        self.predictor = DirectPredictor(projection_dim, alpha=alpha, eps=eps, rho=rho, every=every)
+        self.predictor = DirectPredictor(
+            projection_dim, alpha=alpha, eps=eps, rho=rho, every=every,
+            eps_inside=eps_inside, centred=centred, scaled=scaled,
+        )  # fmt: skip
         self.target_network = MomentumEncoder(self.network, momentum, momentum_schedule)
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:

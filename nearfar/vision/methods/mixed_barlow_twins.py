@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nearfar.common.share import own_rows, whole_batch
 from nearfar.losses import mixed_barlow_twins
+from nearfar.losses._checks import choice
 from nearfar.parts import MLPHead
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageBatch, ImageMethod
@@ -34,7 +35,8 @@ class MixedBarlowTwins(ImageMethod):
     pass of the encoder; with plenty of images :class:`~nearfar.vision.methods.BarlowTwins` is enough.
 
     Follows the released code for small images (CIFAR, STL-10, Tiny ImageNet): projections are L2-normalised before
-    they are standardised. On several processes the share in the mixture is drawn on each.
+    they are standardised. ``form="imagenet"`` is its other code, which does not, and weighs by 0.0051. On several
+    processes the share in the mixture is drawn on each.
 
     Args:
         encoder: image encoder, by name or as a module.
@@ -43,6 +45,7 @@ class MixedBarlowTwins(ImageMethod):
         lambd: weight of the redundancy term, at least 0.
         weight: of the mixed term on top of ``lambd``, at least 0; 4, or 2 on STL-10.
         concentration: the share of the first view in a batch's mixtures is drawn from Beta(c, c); above 0.
+        form: ``small`` or ``imagenet``; see :func:`nearfar.losses.mixed_barlow_twins`.
         views: recipe of random views.
         optimization: Adam; 10 epochs of 1000 are warm-up.
     """
@@ -56,12 +59,14 @@ class MixedBarlowTwins(ImageMethod):
         lambd: float = 1 / 128,
         weight: float = 4.0,
         concentration: float = 1.0,
+        form: Literal["small", "imagenet"] = "small",
         views: str = "simclr-small",
         optimization: Optimization = Optimization("adam", lr=0.01, lr_batch=256, weight_decay=1e-6, warmup=0.01),
     ) -> None:
         super().__init__(encoder, views, optimization)
         self.head = MLPHead(self.features, hidden, projection_dim)
         self.lambd, self.weight, self.concentration = lambd, weight, concentration
+        self.form = choice("form", form, ("small", "imagenet"))
 
     def views(self, batch: ImageBatch) -> MixedViews:
         first, second = super().views(batch)
@@ -77,5 +82,6 @@ class MixedBarlowTwins(ImageMethod):
         z1, z2, mixed = (self.network(view) for view in views[:3])
         z1, z2, mixed, share = self.gather(z1, z2, mixed, views.share)
         return mixed_barlow_twins(
-            z1, z2, mixed, z2[views.order], share.squeeze(1), lambd=self.lambd, weight=self.weight
-        )
+            z1, z2, mixed, z2[views.order], share.squeeze(1), lambd=self.lambd, weight=self.weight,
+            normalize=self.form == "small", form=self.form,
+        )  # fmt: skip

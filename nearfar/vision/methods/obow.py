@@ -11,7 +11,7 @@ from nearfar.common.share import for_examples
 from nearfar.encoders import ImageEncoder
 from nearfar.losses import bag_divergence
 from nearfar.parts import MomentumEncoder, VisualWords, WordWeights, feature_levels, level_maps
-from nearfar.parts.visual_words import Pool
+from nearfar.parts.visual_words import Pool, Update
 from nearfar.training import Optimization
 from nearfar.vision.method import ImageBatch, ImageMethod, together
 from nearfar.vision.views import Recipe, recipe_pair
@@ -39,6 +39,7 @@ class OBoW(ImageMethod):
         inv_delta: sharpness of the assignment to words, above 0.
         kappa: scale of the predictions, above 0.
         pool: how positions become a bag, ``max`` or ``avg``.
+        update: what an image gives for a new word; see :class:`nearfar.parts.VisualWords`.
         momentum: of the teacher at the start; it rises to 1 along a cosine.
         crops: random crops the student sees, at least 1.
         crop_size: their side in pixels (the teacher's picture has 224 in the paper).
@@ -63,6 +64,7 @@ class OBoW(ImageMethod):
         inv_delta: float = 15.0,
         kappa: float = 8.0,
         pool: Pool = "max",
+        update: Update = "local_average",
         momentum: float = 0.99,
         crops: int = 2,
         crop_size: int = 160,
@@ -89,7 +91,7 @@ class OBoW(ImageMethod):
             raise ValueError(f"strides must be some of {sorted(known)}, which the encoder has, got {[*strides]}")
         self.levels = [known[stride] for stride in strides]
         self.vocabularies = nn.ModuleList(
-            VisualWords(words, level.width, inv_delta=inv_delta, pool=pool) for level in self.levels
+            VisualWords(words, level.width, inv_delta=inv_delta, pool=pool, update=update) for level in self.levels
         )
         self.weights = nn.ModuleList(WordWeights(level.width, self.features, kappa=kappa) for level in self.levels)
         self.teacher = MomentumEncoder(self.encoder, momentum)
