@@ -26,7 +26,15 @@ from nearfar.evaluation.geometry.rank import (
     participation_ratio,
     rankme,
 )
-from nearfar.evaluation.geometry.spread import alignment, cka, feature_std, minibatch_cka, tolerance, uniformity
+from nearfar.evaluation.geometry.spread import (
+    alignment,
+    cka,
+    feature_std,
+    minibatch_cka,
+    separation,
+    tolerance,
+    uniformity,
+)
 from nearfar.evaluation.probing.accuracy import mean_class_accuracy, per_class_accuracy, shot_accuracy, top_k_accuracy
 from nearfar.evaluation.probing.calibration import calibration, ece, fit_temperature
 from nearfar.evaluation.probing.finetune import fine_tune, stratified_fraction
@@ -107,6 +115,7 @@ __all__ = [
     "ranked_retrieval",
     "rankme",
     "retrieval",
+    "separation",
     "shot_accuracy",
     "spearman",
     "split_cluster_accuracy",

@@ -14,12 +14,14 @@ from nearfar.multimodal.method import PairEncoder
 from nearfar.sources.labels import known
 from nearfar.system import Scores
 from nearfar.training import Data, Method, embed
+from nearfar.training.probing import near_and_apart
 
 
 def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
     """``zero-shot <set>`` accuracy in [0, 1] where a set describes its classes; ``R@1 <set>`` of both directions
     where every caption has one right image; ``knn <set>``, the accuracy of 20 neighbours among up to 2,000 images of
-    the training set, where both have labels; the effective rank of image embeddings. Of triplets ``R@1 <set>`` and
+    the training set, where both have labels; the effective rank of image embeddings, and alignment and separation of
+    pictures and captions. Of triplets ``R@1 <set>`` and
     ``R@10 <set>`` of composed retrieval.
 
     Sets without either are measured by retrieval over their first 200 pairs, where equal captions count as
@@ -35,7 +37,10 @@ def evaluate(method: Method, data: Data, *, seed: int = 0) -> Scores:
         if held_out.classes and held_out.labels is not None:
             scores.over(f"zero-shot {name}", zero_shot_guesses(method, held_out) == held_out.labels)
         else:
-            scores |= {f"{metric} {name}": value for metric, value in retrieve(method, held_out).items()}
+            pairs = _pairs(method, held_out)
+            scores |= {f"{metric} {name}": value for metric, value in _recall(*pairs).items()}
+            if "alignment" not in scores:
+                scores.add(near_and_apart(*pairs))
             if held_out.labels is not None and data.labels is not None and held_out is not data:
                 scores[f"knn {name}"] = _neighbours(method, data.sample(2000, seed), held_out)
         if "effective_rank" not in scores:
@@ -63,6 +68,16 @@ def zero_shot_guesses(method: Method, data: CaptionedImages) -> np.ndarray:
 
 def retrieve(method: Method, data: CaptionedImages, count: int = 200) -> dict[str, float]:
     """Recall at 1 in both directions over the first ``count`` pairs of different pictures."""
+    return _recall(*_pairs(method, data, count))
+
+
+def _recall(images: np.ndarray, text: np.ndarray) -> dict[str, float]:
+    found = paired_retrieval(images, text, ks=(1,))
+    return {"R@1 image to text": found["a_to_b@1"], "R@1 text to image": found["b_to_a@1"]}
+
+
+def _pairs(method: Method, data: CaptionedImages, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of the first pictures that differ, and of their captions."""
     rows = np.arange(len(data)) if data.shows is None else np.sort(np.unique(data.shows, return_index=True)[1])
     rows = rows[:count]
     few = data.subset(rows)
@@ -70,8 +85,7 @@ def retrieve(method: Method, data: CaptionedImages, count: int = 200) -> dict[st
     assert isinstance(towers, PairEncoder)
     with method.frozen():
         text = towers.embed_text([data.captions[row] for row in rows]).float().cpu().numpy()
-    found = paired_retrieval(embed(method, few).array, text, ks=(1,))
-    return {"R@1 image to text": found["a_to_b@1"], "R@1 text to image": found["b_to_a@1"]}
+    return embed(method, few).array, text
 
 
 def _neighbours(method: Method, bank: Data, held_out: CaptionedImages) -> float:

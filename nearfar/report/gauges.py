@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nearfar.report.answer import ALARM_RANK, ALARM_STD, Seen
 
 WORDS = {"bad": "collapsed", "poor": "narrow", "good": "healthy"}
+OF_VIEWS = {"bad": "as strangers", "poor": "loose", "good": "healthy"}
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,20 @@ def gauges(seen: Seen, width: int | None = None) -> list[Gauge]:
     else:
         before, now = seen.first_and_last("monitor/std")
         if now is not None:
-            found.append(_spread("Spread of the watched vectors", now, before))
+            found.append(_spread("Spread of the watched vectors (monitor/std)", now, before))
     if "effective_rank" in trained:
         title, about = "Dimensions in use (effective_rank)", "As RankMe, of the vectors as they are. "
         found.append(_rank(title, about, trained["effective_rank"], untrained.get("effective_rank"), width))
     before, now = seen.first_and_last("monitor/centred_rank")
     if now is not None:
-        title, about = "Dimensions in use, centred (centred_rank)", "Of watched training examples less their mean. "
+        title, about = (
+            "Dimensions in use, centred (monitor/centred_rank)",
+            "Of watched training examples less their mean. ",
+        )
         found.append(_rank(title, about, now, before, width))
     if "uniformity" in trained:
         found.append(_uniformity(trained["uniformity"], untrained.get("uniformity")))
+    found.append(_alignment(trained, untrained))
     if "lidar" in trained:
         title, about = "Dimensions that tell examples apart (lidar)", "LiDAR, over several views of each picture. "
         found.append(_rank(title, about, trained["lidar"], untrained.get("lidar"), width))
@@ -95,8 +101,49 @@ def _uniformity(value: float, before: float | None) -> Gauge | None:
     )
 
 
+ALIGNED = (0.9, 0.6)
+"""Shares of the distance of strangers below which views of one thing are no strangers, and near each other."""
+
+
+def _alignment(trained: Mapping[str, float], untrained: Mapping[str, float]) -> Gauge | None:
+    """Beside ``separation``: alone it is best where all vectors are one."""
+    shares = [_share(scores) for scores in (trained, untrained)]
+    if shares[0] is None:
+        return None
+    about = (
+        "Mean squared distance between two views of one example (a picture shown differently, or a picture and its "
+        f"caption), on the unit sphere; of different examples it is {trained['separation']:.2f} (separation). Healthy "
+        f"below {ALIGNED[1]:.0%} of that; from {ALIGNED[0]:.0%} a view says little of what it shows."
+    )
+    title = "Views of one example (alignment)"
+    found = _gauge(title, shares[0], shares[1], ALIGNED, lambda share: 1 - share, about, "{:.2f}", OF_VIEWS)
+    if found is None:
+        return None
+    before = f"{untrained['alignment']:.2f} of {untrained['separation']:.2f}" if shares[1] is not None else ""
+    return replace(
+        found,
+        value=trained["alignment"],
+        before=untrained.get("alignment"),
+        text=f"{trained['alignment']:.2f} of {trained['separation']:.2f}",
+        before_text=before,
+    )
+
+
+def _share(scores: Mapping[str, float]) -> float | None:
+    """Alignment as a share of separation; none where vectors are so near to each other that it means nothing."""
+    near, apart = scores.get("alignment"), scores.get("separation")
+    return None if near is None or apart is None or not apart > 1e-6 else near / apart
+
+
 def _gauge(
-    title: str, value: Any, before: Any, edges: tuple[float, float], place: Any, about: str, form: str
+    title: str,
+    value: Any,
+    before: Any,
+    edges: tuple[float, float],
+    place: Any,
+    about: str,
+    form: str,
+    words: Mapping[str, str] = WORDS,
 ) -> Gauge | None:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -113,6 +160,6 @@ def _gauge(
         None if before is None else 100 * min(max(place(before), 0.0), 1.0),
         (("bad", max(first, 2.0)), ("poor", max(second - first, 2.0)), ("good", 100 - max(second, 4.0))),
         kind,
-        WORDS[kind],
+        words[kind],
         about,
     )

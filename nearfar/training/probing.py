@@ -6,14 +6,23 @@ import warnings
 
 import numpy as np
 
-from nearfar.evaluation import GEOMETRY, LinearProbe, effective_rank, feature_std, knn_predict, uniformity
+from nearfar.evaluation import (
+    GEOMETRY,
+    LinearProbe,
+    alignment,
+    effective_rank,
+    feature_std,
+    knn_predict,
+    separation,
+    uniformity,
+)
 from nearfar.sources.data import Data
 from nearfar.sources.labels import classed_rows, known
 from nearfar.system import Scores
 from nearfar.training.embed import embed
 from nearfar.training.method import Method
 
-__all__ = ["probe_held_out", "split"]
+__all__ = ["near_and_apart", "probe_held_out", "split"]
 
 
 def split(data: Data, seed: int = 0) -> tuple[Data, dict[str, Data]]:
@@ -43,6 +52,16 @@ def _probe(x: np.ndarray, y: np.ndarray, seed: int) -> LinearProbe | None:
             stacklevel=3,
         )
         return None
+
+
+def near_and_apart(x: np.ndarray, y: np.ndarray) -> Scores:
+    """``alignment`` and ``separation`` of (N, D) and (N, D), row i of both being views of one thing: the mean squared
+    distance of what belongs together, and of what does not. Nothing of fewer than two rows, or of rows that are not
+    finite."""
+    if len(x) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return Scores()
+    found = {"alignment": alignment(x, y), "separation": separation(x, y)}
+    return Scores(found, neither=["alignment", "separation"])
 
 
 def probe_held_out(method: Method, data: Data, *, seed: int = 0) -> Scores:

@@ -11,6 +11,7 @@ from nearfar.sources.data import Data
 from nearfar.system import Scores
 from nearfar.training import Method
 from nearfar.training.embed import to_device
+from nearfar.training.probing import near_and_apart
 from nearfar.vision.method import ImageBatch, random_view
 from nearfar.vision.views import Recipe, recipe_pair
 
@@ -26,20 +27,8 @@ def without_labels(method: Method, data: Data, *, seed: int = 0) -> Scores:
     ``pictures``: how many there were. Views are SimCLR's whatever the method was shown, so that methods compare; a
     method that learnt from the same views is asked what it was taught, and labels of one's own say more.
     """
-    chosen = data.sample(PICTURES, seed=seed)
-    if len(chosen) < 2:
-        return Scores()
-    recipe = recipe_pair(VIEW)[0]
-    generator = torch.Generator().manual_seed(derive_seed(seed, "views without labels"))
-    found = []
-    with torch.no_grad():
-        for start in range(0, len(chosen), AT_ONCE):
-            batch = chosen.batch(np.arange(start, min(start + AT_ONCE, len(chosen))))
-            images = batch.images[:, 0] if batch.images.ndim == 5 else batch.images
-            of_each = [_encoded(method, batch._replace(images=images), recipe, generator) for _ in range(VIEWS)]
-            found.append(torch.stack(of_each, 1).float().cpu())
-    x = torch.cat(found).numpy()
-    if not np.isfinite(x).all():
+    x = _views(method, data, VIEWS, seed)
+    if x is None:
         return Scores()
     scores = {
         "view retrieval": found_again(x[:, 0], x[:, 1]),
@@ -47,7 +36,33 @@ def without_labels(method: Method, data: Data, *, seed: int = 0) -> Scores:
         "rankme": rankme(x[:, 0]),
         "pictures": float(len(x)),
     }
-    return Scores(scores, neither=["rankme", "pictures"])
+    return Scores(scores, neither=["rankme", "pictures"]).add(near_and_apart(x[:, 0], x[:, 1]))
+
+
+def alignment_of_views(method: Method, data: Data, *, seed: int = 0) -> Scores:
+    """:func:`nearfar.training.probing.near_and_apart` of two random views of at most 256 drawn pictures, SimCLR's views
+    as above."""
+    x = _views(method, data, 2, seed)
+    return Scores() if x is None else near_and_apart(x[:, 0], x[:, 1])
+
+
+def _views(method: Method, data: Data, count: int, seed: int) -> np.ndarray | None:
+    """Vectors (N, count, D) of random views of drawn pictures; ``None`` where there are too few, or they are not
+    finite."""
+    chosen = data.sample(PICTURES, seed=seed)
+    if len(chosen) < 2:
+        return None
+    recipe = recipe_pair(VIEW)[0]
+    generator = torch.Generator().manual_seed(derive_seed(seed, "views without labels"))
+    found = []
+    with method.frozen():
+        for start in range(0, len(chosen), AT_ONCE):
+            batch = chosen.batch(np.arange(start, min(start + AT_ONCE, len(chosen))))
+            images = batch.images[:, 0] if batch.images.ndim == 5 else batch.images
+            of_each = [_encoded(method, batch._replace(images=images), recipe, generator) for _ in range(count)]
+            found.append(torch.stack(of_each, 1).float().cpu())
+    x = torch.cat(found).numpy()
+    return x if np.isfinite(x).all() else None
 
 
 def found_again(first: np.ndarray, second: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from nearfar.evaluation import (
     minibatch_cka,
     participation_ratio,
     rankme,
+    separation,
     tolerance,
     uniformity,
 )
@@ -44,6 +45,16 @@ def test_uniformity_is_the_released_formula(t):
     assert uniformity(X, t=t) == pytest.approx(expected, rel=1e-9)
     raw = torch.pdist(torch.tensor(X)).pow(2).mul(-t).exp().mean().log().item()
     assert uniformity(X, t=t, normalize=False) == pytest.approx(raw, rel=1e-9)
+
+
+def test_separation_is_the_mean_over_pairs_that_do_not_belong_together():
+    x, y = np.random.default_rng(3).normal(size=(2, 9, 4))
+    unit = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y)]
+    slow = [((a - b) ** 2).sum() for i, a in enumerate(unit[0]) for j, b in enumerate(unit[1]) if i != j]
+    assert separation(x, y) == pytest.approx(np.mean(slow), rel=1e-12)
+    assert separation(np.ones((5, 3)), np.ones((5, 3))) == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match="must have one shape"):
+        separation(x, y[:8])
 
 
 def test_uniformity_at_its_ends_and_in_tiles(monkeypatch):

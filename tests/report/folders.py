@@ -45,12 +45,15 @@ def run_folder(
 
 def measured(gain: float, low: float, high: float, *, std: float = 0.5, rank: float = 40.0) -> dict[str, Any]:
     """An ``evaluation.json`` with one score that is ``gain`` above 0.5 untrained."""
+    trained = {"effective_rank": rank, "uniformity": -4 * std**2, "std": std}
+    trained |= {"alignment": (0.6 if std > 0.1 else 1.9) * std**2, "separation": 2 * std**2}
+    untrained = {"effective_rank": 50.0, "uniformity": -0.64, "std": 0.4, "alignment": 0.2, "separation": 0.32}
     return {
         "method": "simclr",
         "data": "digits",
-        "trained": {"linear test": 0.5 + gain, "effective_rank": rank, "uniformity": -4 * std**2, "std": std},
-        "untrained": {"linear test": 0.5, "effective_rank": 50.0, "uniformity": -0.64, "std": 0.4},
-        "better": {"linear test": "higher", "effective_rank": "neither", "uniformity": "neither", "std": "neither"},
+        "trained": {"linear test": 0.5 + gain, **trained},
+        "untrained": {"linear test": 0.5, **untrained},
+        "better": {"linear test": "higher", **dict.fromkeys(trained, "neither")},
         "ahead": {"linear test": {"mean": gain, "low": low, "high": high, "examples": 400}},
         "further": {},
     }

@@ -30,7 +30,7 @@ def test_a_healthy_run_says_by_how_much_how_sure_and_on_how_many() -> None:
         "Better than untrained by 20.0 points (95% interval +15.0 to +25.0) on 400 examples: linear test is 70.0% "
         "instead of 50.0%."
     )
-    assert [gauge.kind for gauge in gauges(seen())] == ["good"] * 4
+    assert [gauge.kind for gauge in gauges(seen())] == ["good"] * 5
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,19 @@ def test_lower_numbers_are_better_where_they_are_and_one_run_has_no_interval() -
     assert found.sentence == "Better than untrained by 0.5: mse 24 is 0.4 instead of 0.9."
     assert "compare" in found.then[0]
     assert answer(seen(measured={"trained": {"std": 0.4}, "untrained": {"std": 0.4}})).title == "Nothing to tell by"
+
+
+@pytest.mark.parametrize(
+    ("near", "apart", "word"), [(0.3, 1.2, "healthy"), (0.9, 1.2, "loose"), (1.3, 1.2, "as strangers")]
+)
+def test_views_are_near_or_not_beside_those_of_other_examples(near: float, apart: float, word: str) -> None:
+    """A representation whose vectors lie together anyway is not called aligned for that."""
+    for scale in (1.0, 0.01):
+        found = measured(0.2, 0.1, 0.3)
+        found["trained"] |= {"alignment": near * scale, "separation": apart * scale}
+        shown = next(gauge for gauge in gauges(seen(measured=found)) if "(alignment)" in gauge.title)
+        assert shown.word == word
+        assert shown.text == f"{near * scale:.2f} of {apart * scale:.2f}"
+        assert shown.before_text == "0.20 of 0.32"
+    found["trained"] |= {"alignment": 0.0, "separation": 0.0}  # one vector for everything
+    assert not [gauge for gauge in gauges(seen(measured=found)) if "(alignment)" in gauge.title]

@@ -60,16 +60,31 @@ def test_the_policy_allows_the_pages_own_scripts_and_nothing_else(tmp_path: Path
 
 
 def test_one_number_for_one_name(tmp_path: Path) -> None:
-    page = without_library(
-        write_report(
-            run_folder(tmp_path / "run", rows=health([0, 5], rank=33.3), measured=measured(0.2, 0.1, 0.3))
-        ).read_text()
-    )
-    assert "Dimensions in use (effective_rank)" in page
-    assert "Dimensions in use, centred (centred_rank)" in page
-    assert re.findall(r"\(effective_rank\)</span>.*?\"value\">([\d.]+)", page, re.DOTALL) == ["40.0"]
-    assert re.findall(r"effective_rank <.*?<td>([\d.]+).*?<td>([\d.]+)", page, re.DOTALL) == [("50.000", "40.000")]
-    assert "33.3" in page
+    """Closed over names: whatever the page gives a number twice has one number, and no name stands for two things."""
+    found = measured(0.2, 0.1, 0.3)
+    for who, more in (("trained", 30.5), ("untrained", 20.5)):
+        found[who] |= {"lidar": more, "view retrieval": 0.75, "pictures": 256.0}
+    run = run_folder(tmp_path / "run", rows=health([0, 5], rank=33.3), measured=found)
+    page = without_library(write_report(run).read_text())
+    number = r"(-?[\d.]+)"
+    gauged = re.findall(rf"\(([^()]+)\)</span>.*?class=\"value\">{number}", page, re.DOTALL)
+    table = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert table is not None
+    tabled = re.findall(rf"row\">([^<]+?) <.*?<td[^>]*>{number}</td><td[^>]*>{number}", table[1].replace("\n", ""))
+    assert {name for name, *_ in tabled} == {*found["trained"]}
+    curved = re.findall(r"\((monitor/[^()]+)\)</figcaption>", page)
+    assert curved == ["monitor/knn", "monitor/centred_rank", "monitor/std"]
+    assert len(gauged) == 6
+    said: dict[str, list[str]] = {}
+    for name, value in [*gauged, *((name, now) for name, _, now in tabled)]:
+        said.setdefault(name, []).append(value)
+    last = {f"monitor/{name}": value for name, value in (("centred_rank", 33.3), ("std", 0.5), ("knn", 0.9))}
+    for name, values in said.items():
+        known = found["trained"].get(name, last.get(name))
+        assert known is not None, f"{name} is a name of nothing that was measured"
+        for value in values:
+            assert float(value) == pytest.approx(known, abs=0.6 * 10 ** -len(value.partition(".")[2])), name
+    assert not {*curved} & {name for name, *_ in tabled}, "a curve has the name of a line of the table"
 
 
 def test_what_it_took_and_how_to_repeat_it(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_labelled_pictures_are_judged_by_their_labels() -> None:
     images = rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     found = evaluate(SimCLR("small-conv").eval(), load((images, np.arange(40) % 2)))
     assert "lidar" not in found
+    assert 0 < found["alignment"] < found["separation"] < 4  # noise is told from other noise, untrained too
+    assert found.better["alignment"] == found.better["separation"] == "neither"
 
 
 @pytest.mark.parametrize(

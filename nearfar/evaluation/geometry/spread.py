@@ -28,6 +28,24 @@ def alignment(x: Any, y: Any, *, alpha: float = 2.0, normalize: bool = True) -> 
     return float(np.mean(np.linalg.norm(first - second, axis=1) ** alpha))
 
 
+def separation(x: Any, y: Any) -> float:
+    """mean_{i≠j} ||x_i - y_j||² on the unit sphere: how far views of different things are from each other.
+
+    What :func:`alignment` of the same rows is to be compared with: a share of 0 says that views of one thing coincide,
+    1 that they are as far from each other as those of different things. In [0, 4]; 2 where directions have no mean.
+
+    Args:
+        x, y: (N, D) with N at least 2, row i of both being views of the same thing.
+    """
+    first, second = _rows(x, "x", True, at_least=2), _rows(y, "y", True, at_least=2)
+    if first.shape != second.shape:
+        raise ValueError(f"x and y must have one shape, got {first.shape} and {second.shape}")
+    n = len(first)
+    norms = (n - 1) * ((first**2).sum() + (second**2).sum())  # rows of zeros have none
+    products = first.sum(0) @ second.sum(0) - (first * second).sum()
+    return float(max(norms - 2 * products, 0.0) / (n * (n - 1)))
+
+
 def uniformity(x: Any, *, t: float = 2.0, normalize: bool = True) -> float:
     """log mean_{i<j} exp(-t ||x_i - x_j||²) (Wang & Isola 2020, eq. 6); low is evenly spread.
 
