@@ -27,6 +27,7 @@ OURS = (
     "report.html",
     "explore.parquet",
     "classifier.npz",
+    "classifier.safetensors",
     ".lock",
 )
 FOLDERS = ("checkpoints", "logs", "architecture")

@@ -45,6 +45,7 @@ class Run:
     ``report.html``               one page for people
     ``explore.parquet``           what ``nearfar explore`` opens
     ``classifier.npz``            what ``nearfar classify --labels`` fitted
+    ``classifier.safetensors``    the encoder that it fine-tuned, with ``--finetune``
     ============================  =====================================================================
 
     A folder may come from elsewhere. Files are written beside their place and renamed into it, or opened without

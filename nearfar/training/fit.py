@@ -368,8 +368,8 @@ def save_kept(method: Method, run: Run) -> None:
         save_weights(encoder, run.encoder_path)
 
 
-def save_weights(module: torch.nn.Module, path: Path) -> None:
-    """A module's weights as safetensors, written whole or not at all."""
+def save_weights(module: torch.nn.Module, path: Path, then: str = "") -> None:
+    """A module's weights as safetensors, written whole or not at all. ``then``: what to do when there was no room."""
     # A new file of a name that nobody else can have put there.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -381,10 +381,9 @@ def save_weights(module: torch.nn.Module, path: Path) -> None:
             file.write(content)
     except (OSError, SafetensorError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
-        raise StorageError(
-            f"the weights could not be saved as {path}: {why}; the run's last step is safe. Make room, then finish "
-            f"with `nearfar resume {path.parent}`"
-        ) from error
+        then = then and f"make room, then {then}"
+        then = then or f"the run's last step is safe. Make room, then finish with `nearfar resume {path.parent}`"
+        raise StorageError(f"the weights could not be saved as {path}: {why}; {then}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

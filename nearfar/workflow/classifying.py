@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Classifier:
         accuracy: share of labelled examples told right by fits that had not seen them.
         calibration: the expected calibration error of those, in [0, 1].
         examples: how many labelled examples there were.
+        tuned: digest of the weights of the encoder that was fine-tuned with it; empty where it reads the run's own.
     """
 
     classes: np.ndarray
@@ -42,6 +43,7 @@ class Classifier:
     accuracy: float
     calibration: float
     examples: int
+    tuned: str = ""
 
     def probabilities(self, vectors: np.ndarray) -> np.ndarray:
         """(N, C) of (N, D), rows that sum to 1."""
@@ -56,6 +58,23 @@ def fit_classifier(vectors: np.ndarray, labels: np.ndarray, *, seed: int = 0) ->
     Raises:
         ValueError: fewer than two classes, or a class with a single example.
     """
+    names, codes, folds = checked(labels, seed)
+    weight, bias, strength = linear_map(vectors, codes, seed)  # one strength, so that one temperature fits all folds
+    logits, part = np.zeros((len(codes), len(names))), np.zeros(len(codes), np.int64)
+    for fold, (seen, unseen) in enumerate(folds):
+        w, b, _ = linear_map(vectors[seen], codes[seen], seed, strength)
+        logits[unseen], part[unseen] = vectors[unseen].astype(np.float64) @ w.T + b, fold
+    return judged(names, weight, bias, logits, codes, part)
+
+
+def checked(
+    labels: np.ndarray, seed: int, most: int = FOLDS
+) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Names of classes, the labels as places in them, and folds of what is seen and what is not.
+
+    Raises:
+        ValueError: fewer than two classes, or a class with a single example.
+    """
     from sklearn.model_selection import StratifiedKFold
 
     names, counts = np.unique(labels, return_counts=True)
@@ -65,14 +84,20 @@ def fit_classifier(vectors: np.ndarray, labels: np.ndarray, *, seed: int = 0) ->
         alone = ", ".join(str(name) for name in names[counts < 2][:3])
         raise ValueError(f"every class needs at least two labelled examples; one alone has {alone}")
     codes = np.searchsorted(names, labels)
-    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
-    weight, bias, strength = _linear(vectors, codes, seed)  # one strength, so that one temperature fits all folds
-    logits, part = np.zeros((len(codes), len(names))), np.zeros(len(codes), np.int64)
-    for fold, (seen, unseen) in enumerate(folds.split(vectors, codes)):
-        w, b, _ = _linear(vectors[seen], codes[seen], seed, strength)
-        logits[unseen], part[unseen] = vectors[unseen].astype(np.float64) @ w.T + b, fold
+    folds = StratifiedKFold(min(most, int(counts.min())), shuffle=True, random_state=seed)
+    return names, codes, [*folds.split(codes, codes)]
+
+
+def judged(
+    names: np.ndarray, weight: np.ndarray, bias: np.ndarray, logits: np.ndarray, codes: np.ndarray, part: np.ndarray
+) -> Classifier:
+    """A classifier with its accuracy, temperature and calibration, by (N, C) logits of examples that fits had not seen.
+
+    Args:
+        part: (N,) by which fold's fit they are.
+    """
     cooled = np.zeros_like(logits)
-    for fold in range(folds.n_splits):  # a temperature is judged on rows that it was not fitted on
+    for fold in np.unique(part):  # a temperature is judged on rows that it was not fitted on
         own = part == fold
         cooled[own] = softmax(logits[own] / _temperature(logits[~own], codes[~own]), axis=1)
     return Classifier(
@@ -100,16 +125,20 @@ def labelled_vectors(method: Method, data: Any) -> tuple[np.ndarray, np.ndarray]
     """
     found = embed(method, data)
     if found.labels is None or not known(found.labels).any():
-        raise ValueError(
-            f"{data.name} has no labels; give a folder of class folders, or a table with columns of files and labels"
-        )
+        raise ValueError(unlabelled(data))
     rows = known(found.labels)
     return found.array[rows], found.labels[rows]
 
 
-def keep_classifier(run: Run, classifier: Classifier) -> Path:
-    """Keep it with the run, in place of one that is there."""
+def unlabelled(data: Any) -> str:
+    """What is said of data without labels."""
+    return f"{data.name} has no labels; give a folder of class folders, or a table with columns of files and labels"
+
+
+def keep_classifier(run: Run, classifier: Classifier, tuned: str = "") -> Path:
+    """Keep it with the run, in place of one that is there; ``tuned`` is the digest of an encoder of its own."""
     path = run.path / NAME
+    classifier = replace(classifier, tuned=tuned)
     with atomic_write(path) as file:
         parts: Any = {name: np.asarray(value) for name, value in vars(classifier).items()}
         np.savez(file, **parts)
@@ -127,8 +156,9 @@ def kept_classifier(run: Run) -> Classifier:
         raise RunError(f"{run.path} keeps no classifier yet; fit one with --labels LABELLED")
     try:
         with np.load(io.BytesIO(read_whole(path, MOST)), allow_pickle=False) as found:
-            parts = {name: found[name] for name in Classifier.__dataclass_fields__}
-            numbers = {name: parts[name].item() for name in ("temperature", "accuracy", "calibration", "examples")}
+            parts = {name: found[name] for name in Classifier.__dataclass_fields__ if name in found or name != "tuned"}
+            single = {"temperature", "accuracy", "calibration", "examples", "tuned"} & {*parts}
+            numbers = {name: parts[name].item() for name in single}
         kept = Classifier(**{**parts, **numbers})
         if kept.weight.shape != (len(kept.classes), kept.weight.shape[-1]) or kept.bias.shape != kept.classes.shape:
             raise ValueError("its parts do not fit each other")
@@ -151,7 +181,7 @@ def classified(method: Method, data: Any, classifier: Classifier, *, every: bool
     return columns
 
 
-def _linear(
+def linear_map(
     x: np.ndarray, codes: np.ndarray, seed: int, strength: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """The probe as one linear map of vectors as they are, a row of weights for each class, and its strength."""

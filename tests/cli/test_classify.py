@@ -112,3 +112,70 @@ def test_by_command_from_class_folders_to_a_table(tmp_path: Path, capsys: pytest
     assert main(["classify", run, str(tmp_path / "labelled")]) == 0  # the same as --labels
     assert "2 classes from 12 examples" in capsys.readouterr().err
     assert main(["classify", run]) == 2
+
+
+def shapes(folder: Path, count: int, seed: int) -> None:
+    """Pictures of two kinds that differ by the direction of their stripes."""
+    rng = np.random.default_rng(seed)
+    for kind in ("across", "down"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(count):
+            wave = np.sin(np.arange(16) * 1.6 + rng.uniform(0, 6))
+            pixels = 128 + 50 * np.tile(wave, (16, 1)) + rng.normal(0, 25, (16, 16))
+            pixels = pixels.T if kind == "across" else pixels
+            Image.fromarray(np.repeat(pixels[..., None], 3, 2).clip(0, 255).astype(np.uint8)).save(
+                folder / kind / f"{i}.png"
+            )
+
+
+def test_an_encoder_that_learns_too_is_kept_beside_the_runs_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shapes(tmp_path / "labelled", 30, 0)
+    shapes(tmp_path / "new", 20, 1)
+    run, out, labelled, new = (str(tmp_path / name) for name in ("run", "found.csv", "labelled", "new"))
+    small = ["--encoder", "small-conv", "--size", "16", "--steps", "1", "--batch-size", "8", "--preset", "laptop"]
+    assert main(["train", "simclr", "--data", labelled, "--out", run, *small]) == 0
+    own = (tmp_path / "run" / "encoder.safetensors").read_bytes()
+    assert main(["classify", run, "--labels", labelled]) == 0
+    linear = float(capsys.readouterr().err.partition("of unseen ones ")[2].partition("%")[0])
+    tune = ["--finetune", "--epochs", "15", "--rate", "1e-3"]
+    assert main(["classify", run, new, "--labels", labelled, "-o", out, "--all", *tune]) == 0
+    said = capsys.readouterr().err
+    assert "fine-tuning: fold 3 of 3, 40 examples" in said
+    tuned = float(said.partition("of unseen ones ")[2].partition("%")[0])
+    assert tuned > 80
+    assert float(said.partition("told right (")[2].partition("%")[0]) == pytest.approx(linear, abs=10)
+    with Path(out).open() as file:
+        rows = [*csv.DictReader(file)]
+    right = np.array([row["label"] in row["id"] for row in rows])
+    assert right.mean() > 0.9
+    probabilities = np.array([float(row["probability"]) for row in rows])
+    assert abs(probabilities.mean() - right.mean()) < 0.1  # as often right as it says
+    # Re-opened it says the same, and the run's own vectors are what they were.
+    again = str(tmp_path / "again.csv")
+    assert main(["classify", run, new, "-o", again, "--all"]) == 0
+    assert Path(again).read_text() == Path(out).read_text()
+    assert (tmp_path / "run" / "encoder.safetensors").read_bytes() == own
+    weights = tmp_path / "run" / "classifier.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + b"x")
+    assert main(["classify", run, new, "-o", again, "--overwrite"]) != 0
+    assert "is not what the kept classifier reads; fit it again" in capsys.readouterr().err
+    assert main(["classify", run, "--labels", labelled]) == 0  # a linear one takes its place
+    assert not weights.exists()
+    assert main(["classify", run, new, "-o", again, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["new", "-o", "found.csv", "--finetune"], "--finetune learns from labelled data; give --labels"),
+        (["--labels", "few.csv", "--epochs", "3"], "--epochs and --rate are of --finetune"),
+    ],
+)
+def test_what_fine_tuning_needs_is_said(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["classify", str(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
