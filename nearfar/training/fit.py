@@ -36,6 +36,7 @@ from nearfar.training.checkpoint import Checkpointing
 from nearfar.training.cost import Cost
 from nearfar.training.course import Course
 from nearfar.training.gradient_cache import in_chunks
+from nearfar.training.learnable import NothingToLearn
 from nearfar.training.memory import MemoryWatch, OutOfMemory, explained, largest_batch
 from nearfar.training.method import Method
 from nearfar.training.metrics import MetricsCSV
@@ -282,6 +283,8 @@ def _callbacks(
     sampler = loader.steps if isinstance(loader, StepLoader) else None
     course = Course(data, sampler, training.accumulate, resumed=checkpoint is not None)
     callbacks: list[L.Callback] = [GuardState(method.guard), course]
+    if isinstance(data, Data) and checkpoint is None:
+        callbacks.append(NothingToLearn(data.name))
     metrics = None
     if run is not None:
         resumed = checkpoint_step(checkpoint) if checkpoint else -1

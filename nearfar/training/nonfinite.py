@@ -14,6 +14,9 @@ from nearfar.common import distributed
 
 CAUSES = "Usual causes are a learning rate that is too high, a temperature that is too low, or inputs with NaN."
 
+ROUNDING = 1e-5
+"""The largest gradient that a loss of exactly 0 has by rounding alone."""
+
 
 class NonFiniteError(RuntimeError):
     """A term of the loss, a gradient or a weight became NaN or infinite; the message names step, term and batch."""
@@ -30,11 +33,14 @@ class FiniteGuard:
     Attributes:
         skipped: batches left out so far.
         in_a_row: of them, how many since the last good step.
+        learns: whether a gradient other than 0 was seen; see :mod:`nearfar.training.learnable`.
+        still: optimiser's moves, from the first on, in which every gradient was 0, or that of a loss of 0 was rounding.
     """
 
     def __init__(self, action: Literal["stop", "skip"] = "stop", limit: int = 10) -> None:
         self.action, self.limit = action, limit
         self.skipped = self.in_a_row = 0
+        self.learns, self.still, self._zero = False, 0, True
         self._rows: Tensor | None = None
         self._good = 0
         self._buffers: list[tuple[Tensor, Tensor]] = []
@@ -57,6 +63,7 @@ class FiniteGuard:
         """
         if _everywhere(torch.isfinite(total.detach())):
             self._good += 1
+            self._zero = self._zero and not self.learns and not bool(total.detach().any())
             return True
         bad = [f"{name} = {v.item()}" for name, v in named.items() if not torch.isfinite(v)]
         elsewhere = "it is on another rank" if torch.isfinite(total) else "the sum of the terms overflows"
@@ -79,6 +86,12 @@ class FiniteGuard:
             for _, p in found:
                 p.grad = None
             return False
+        if not self.learns:
+            # Of a loss that is 0, what its two sides leave of each other is rounding.
+            least = ROUNDING if self._zero else 0.0
+            self.learns = any(bool((p.grad.abs() > least).any()) for _, p in found if p.grad is not None)
+            self.still += not self.learns
+        self._zero = True
         if scaled or gradients_are_finite([p.grad for _, p in found if p.grad is not None]):
             return True
         bad = [name for name, p in found if p.grad is not None and not torch.isfinite(p.grad).all()]
