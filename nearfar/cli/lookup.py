@@ -32,6 +32,7 @@ EXTRAS = {
     "torchvision": "torchvision",
     "carla": "carla",
     "atlas": "embedding_atlas",
+    "tensorboard": "tensorboard",
 }
 """A module that tells whether an extra is installed; a test holds it against pyproject.toml."""
 

@@ -30,6 +30,23 @@ def test_a_logger_sees_what_the_run_keeps_and_changes_nothing(tmp_path: Path) ->
     assert seen == pytest.approx([own[step] for step in sorted(own)], rel=1e-4)
 
 
+def test_tensorboard_shows_the_losses_of_a_run(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="extra tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = Training(steps=4, batch_size=8, log_every=1, monitor_every=2)
+    both = [logger_named("tensorboard", tmp_path), logger_named("csv", tmp_path / "csv")]
+    fit(Toy(), Vectors(32), run, progress=False, loggers=both)
+    (events,) = (tmp_path / "logs").rglob("events.out.*")
+    seen = EventAccumulator(str(events.parent))
+    seen.Reload()
+    (kept,) = (tmp_path / "csv").rglob("metrics.csv")
+    losses = [row["train/loss"] for row in read_metrics(kept) if "train/loss" in row]
+    assert [row.value for row in seen.Scalars("train/loss")] == pytest.approx(losses)
+    assert [row.step for row in seen.Scalars("train/loss")] == [0, 1, 2, 3]
+    assert "monitor/centred_rank" in seen.Tags()["scalars"]
+
+
 def test_fit_takes_loggers_as_objects() -> None:
     from lightning.pytorch.loggers.logger import DummyLogger
 
