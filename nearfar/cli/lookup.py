@@ -28,6 +28,7 @@ EXTRAS = {
     "diffusion": "diffusers",
     "onnx": "onnxruntime",
     "remote": "s3fs",
+    "ray": "ray",
     "timm": "timm",
     "torchvision": "torchvision",
     "carla": "carla",

@@ -114,6 +114,10 @@ def embed(argv: list[str]) -> int:
         "--share", default="1/1", help="2/8: make the second eighth of a folder's files; others the rest"
     )
     parser.add_argument("--per-file", type=int, default=65536, help="examples in each file of a folder")
+    parser.add_argument(
+        "--engine", choices=["here", "ray"], default="here", help="ray: workers of a Ray cluster make a folder's files"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="of the Ray cluster; as many as it has when not given")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--accept-changes", action="store_true", help=ACCEPT)
     options = parser.parse_args(argv)
@@ -128,6 +132,8 @@ def embed(argv: list[str]) -> int:
         half=options.half,
         share=_share(options.share),
         per_file=options.per_file,
+        engine=options.engine,
+        workers=options.workers,
     )
     print(f"{found.rows} vectors of width {found.width} in {options.out}", file=sys.stderr)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -92,10 +92,30 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
     if world_size() == 1:
         return
     found = [p for p in parameters if p.requires_grad]
+    if not found:
+        return
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in found])
     dist.all_reduce(flat)
     for p, grad in zip(found, (flat / world_size()).split([p.numel() for p in found]), strict=True):
         p.grad = grad.view_as(p).clone()
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor that is divided among processes; any other tensor as it is."""
+    held: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return held
+
+
+def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The norm of every tensor, of which processes may hold parts; they then have to ask together."""
+    found = list(torch._foreach_norm([local(t) for t in tensors]))
+    divided = [k for k, t in enumerate(tensors) if hasattr(t, "to_local")]
+    if divided:
+        squares = torch.stack([found[k].float().square() for k in divided])
+        dist.all_reduce(squares)
+        for k, square in zip(divided, squares.unbind(), strict=True):
+            found[k] = square.sqrt().to(found[k].dtype)
+    return found
 
 
 def mean(values: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nearfar.common.distributed import local
+
 Schedule = Literal["constant", "cosine", "warmup"]
 
 
@@ -76,8 +78,8 @@ class MomentumEncoder(nn.Module):
             self.updates.add_(1)
             updates = int(self.updates)
         m = momentum_at(progress, self.momentum, self.schedule, updates)
-        mine: list[Tensor] = [*self.module.parameters()]
-        theirs: list[Tensor] = [*module.parameters()]
+        mine = [local(p) for p in self.module.parameters()]
+        theirs = [local(p) for p in module.parameters()]
         if len(mine) != len(theirs):
             raise ValueError(f"the followed module has {len(theirs)} parameters, its copy {len(mine)}")
         if mine:

@@ -30,7 +30,8 @@ class Course(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self.resumed:
             assert isinstance(module, Method)
-            module.resumed(self.data)
+            with module.assembled():
+                module.resumed(self.data)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         assert isinstance(module, Method)
@@ -40,16 +41,19 @@ class Course(L.Callback):
                 stages = self.data.stages(trainer.max_steps * self.accumulate, self.accumulate)
                 for number, first in enumerate(stages):
                     if first == batch_idx:
-                        module.begin_task(number, self.data.tasks[number])
+                        with module.assembled():
+                            module.begin_task(number, self.data.tasks[number])
             self._begin_phase(module, step, trainer.max_steps)
         if self.sampler is not None:
             epoch, begins = self.sampler.epoch_at(batch_idx)
-            if begins:
-                module.begin_epoch(self.data, epoch)
+            if begins and type(module).begin_epoch is not Method.begin_epoch:
+                with module.assembled():
+                    module.begin_epoch(self.data, epoch)
 
     def _begin_phase(self, module: Method, step: int, total: int) -> None:
         if not module.phases:
             return
         now = phase_at(module.phases, step, total)
         if step == 0 or phase_at(module.phases, step - 1, total) != now:
-            module.begin_phase(module.phases[now].name, self.data)
+            with module.assembled():
+                module.begin_phase(module.phases[now].name, self.data)

@@ -68,14 +68,37 @@ def embed_to(
         found = embed(method, data, batch_size=batch_size, provenance=provenance)
         found.save(path, overwrite=overwrite, half=half)
         return Written(*found.array.shape)
-    origin = {"weights": digest(method.encoder), "collection": total(data), **_provenance(method, data, provenance)}
-    shards = Shards(path, len(data), per_file=per_file, provenance=origin, overwrite=overwrite, half=half, share=share)
+    shards = shards_of(
+        method, data, path, per_file=per_file, provenance=provenance, overwrite=overwrite, half=half, share=share
+    )
     ids = data.ids  # once: of files and archives it is made anew each time
-    with method.frozen():
-        for part in shards.missing():
-            array, kept = _rows(method, data, part, batch_size)
-            shards.write(part, array, ids[kept], None if data.labels is None else data.labels[kept])
+    for part in shards.missing():
+        make_part(method, data, shards, part, ids, batch_size=batch_size)
     return Written(*shards.shape())
+
+
+def shards_of(
+    method: Method, data: Data, path: Path, *, provenance: dict[str, str] | None = None, **how: Any
+) -> Shards:
+    """The folder ``path`` for the vectors of ``data``, begun or gone on with; ``how`` are the arguments of
+    :class:`nearfar.evaluation.embeddings.shards.Shards`."""
+    origin = {"weights": digest(method.encoder), "collection": total(data), **_provenance(method, data, provenance)}
+    return Shards(path, len(data), provenance=origin, **how)
+
+
+def make_part(
+    method: Method, data: Data, shards: Shards, part: slice, ids: np.ndarray, *, batch_size: int = 256
+) -> None:
+    """One of the files of ``shards``, unless it is there. ``ids`` are those of all of ``data``."""
+    if shards.holds(part):
+        return
+    with method.frozen():
+        array, kept = _rows(method, data, part, batch_size)
+    try:
+        shards.write(part, array, ids[kept], None if data.labels is None else data.labels[kept])
+    except FileExistsError:
+        if not shards.holds(part):  # which another process may have made meanwhile
+            raise
 
 
 def _rows(method: Method, data: Data, part: slice, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.trainer.connectors import callback_connector
+from lightning.pytorch.strategies import Strategy
 from safetensors import SafetensorError
 from safetensors.torch import save_model
 
@@ -43,8 +39,10 @@ from nearfar.training.metrics import MetricsCSV
 from nearfar.training.monitor import Monitor
 from nearfar.training.nonfinite import FiniteGuard, GuardState
 from nearfar.training.progress import Progress
+from nearfar.training.quiet import Quiet, no_plug_ins
 from nearfar.training.ranks import joint_norms, share_draws
 from nearfar.training.signals import Stopping, StopSignals
+from nearfar.training.strategy import strategy_of, understood
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,8 @@ class Training:
         non_finite: what a batch with a NaN or infinite loss or gradient does: ``stop`` the run, or ``skip`` the batch
             and count it as ``train/skipped``; skipping copies every buffer (queues too) at every step.
         max_skipped: so many skipped batches in a row stop the run all the same.
+        strategy: what several processes hold: ``ddp`` a copy of everything each; ``fsdp2`` a part of every parameter,
+            gradient and state of the optimiser (see :mod:`nearfar.training.sharded`).
     """
 
     steps: int | None = None
@@ -92,6 +92,7 @@ class Training:
     log_every: int = 10
     non_finite: Literal["stop", "skip"] = "stop"
     max_skipped: int = 10
+    strategy: Literal["ddp", "fsdp2"] = "ddp"
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.epochs is not None:
@@ -168,6 +169,7 @@ def fit(
             "on the whole batch; leave it at 1"
         )
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    strategy = strategy_of(method, training, world)
     loader, total, batch_size = _loader(method, data, training, world, rank)
     share_draws(method, data, training, Share(rank, world, batch_size // world))
     method.seed = training.seed
@@ -176,7 +178,7 @@ def fit(
     signals = StopSignals(patient=run is not None)
     # The order matters: chunks of encoders in lower precision, whose networks are compiled.
     with (
-        _quiet(),
+        Quiet(),
         torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else []),
         signals,
         compiled(method, training.compile),
@@ -188,19 +190,19 @@ def fit(
         kept = _callbacks(training, total, method, data, loader, run, checkpoint, signals, shown)
         if limit is not None and world == 1 and not method.phases and not isinstance(data, Tasks):
             kept.insert(0, Budget(limit, shown.note if shown else lambda text: None))
-        with _no_plug_ins():
+        with no_plug_ins():
             trainer = _trainer(
                 training,
                 total,
                 world,
                 [MemoryWatch(), *(callbacks or []), *kept],
                 run,
-                changing=bool(method.phases),
+                strategy=strategy,
                 loggers=loggers,
             )
         if checkpoint is None:
             method.begin(data)
-        with explained(method, data, batch_size):
+        with explained(method, data, batch_size), understood(method, strategy):
             trainer.fit(method, loader, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
     method.cpu()
     method.eval()
@@ -320,10 +322,9 @@ def _trainer(
     callbacks: list[L.Callback],
     run: Run | None,
     *,
-    changing: bool,
+    strategy: Strategy | str,
     loggers: Sequence[Logger],
 ) -> L.Trainer:
-    """``changing``: not every parameter has a part in every step, which the exchange of gradients must know."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
     # Named, because on a cluster Lightning would choose one whose handler saves in the middle of a step.
     processes = TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
@@ -334,7 +335,7 @@ def _trainer(
         accelerator="auto",
         devices=local if world > 1 else 1,
         num_nodes=max(world // local, 1),
-        strategy=DDPStrategy(find_unused_parameters=changing) if world > 1 else "auto",
+        strategy=strategy,
         accumulate_grad_batches=training.accumulate,
         callbacks=callbacks,
         logger=[*loggers] or False,
@@ -347,18 +348,6 @@ def _trainer(
         num_sanity_val_steps=0,
         inference_mode=False,
     )
-
-
-@contextmanager
-def _no_plug_ins() -> Iterator[None]:
-    """Within this block a Trainer loads no callbacks that other installed packages register with Lightning: a run is
-    made of what nearfar put there, whatever else is installed."""
-    before = callback_connector._load_external_callbacks
-    callback_connector._load_external_callbacks = lambda group: []
-    try:
-        yield
-    finally:
-        callback_connector._load_external_callbacks = before
 
 
 def save_kept(method: Method, run: Run) -> None:
@@ -389,31 +378,3 @@ def save_weights(module: torch.nn.Module, path: Path, then: str = "") -> None:
         raise StorageError(f"the weights could not be saved as {path}: {why}; {then}") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-_TALKATIVE = (
-    "lightning.pytorch",
-    "lightning.pytorch.utilities.rank_zero",
-    "lightning.fabric.utilities.rank_zero",
-)
-
-
-class _quiet:
-    """Lightning's start-up notes say nothing that a run folder does not."""
-
-    def __enter__(self) -> None:
-        self._loggers = [logging.getLogger(n) for n in _TALKATIVE]
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-        self._catch = warnings.catch_warnings()
-        self._catch.__enter__()
-        warnings.filterwarnings("ignore", module=r"lightning\..*", category=UserWarning)
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*Detected call of `lr_scheduler.step.*")
-
-    def __exit__(self, *exception: Any) -> None:
-        self._catch.__exit__(*exception)
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)

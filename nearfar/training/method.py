@@ -80,6 +80,7 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         self._of_step: list[dict[str, Tensor]] = []
         self._of_batch: dict[str, Tensor] = {}
         self._generator: torch.Generator | None = None
+        self.shards: Any = None
         self.examples_per_step: int | None = None
 
     # What a method writes ---------------------------------------------------------------------------------
@@ -345,7 +346,9 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
             super().optimizer_step(*args, **kwargs)
         if self._moves:
             self.guard.moved()
-            self.after_step()
+            if type(self).after_step is not Method.after_step:
+                with self.assembled():
+                    self.after_step()
         self._step_done()
 
     def configure_optimizers(self) -> Any:
@@ -372,6 +375,13 @@ class Method(Configured, OwnCheckpoints, L.LightningModule, HubMixin):  # type: 
         if optimization.lr_batch is None:
             return None
         return self.examples_per_step or examples_per_step(self.trainer)
+
+    @contextmanager
+    def assembled(self) -> Iterator[None]:
+        """Within this block parameters may be used and changed outside a step, although processes hold parts of them
+        (``strategy="fsdp2"``); all processes enter it together."""
+        with nullcontext() if self.shards is None else self.shards.together():
+            yield
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -72,8 +72,7 @@ class Monitor(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Method)
-        if trainer.is_global_zero and trainer.global_step == 0:
-            assert isinstance(module, Method)
+        if _measures(trainer, module) and trainer.global_step == 0:
             self._start = self.measure(module)
             self._say(trainer, 0, self._start)
 
@@ -92,19 +91,23 @@ class Monitor(L.Callback):
     ) -> None:
         step = trainer.global_step
         if (
-            trainer.is_global_zero
+            _measures(trainer, module)
             and step_ends(trainer, batch_idx)
             and (step % self.every == 0 or step == trainer.max_steps)
         ):
             assert isinstance(module, Method)
             self.latest = self.measure(module)
             self._say(trainer, step, self.latest)
+            if not trainer.is_global_zero:
+                return
             if module.can_collapse:
                 self._alarm(step)
             if "held_out" in self.latest:
                 self._compare(step, self.latest["held_out"])
 
     def _say(self, trainer: L.Trainer, step: int, found: dict[str, float]) -> None:
+        if not trainer.is_global_zero:
+            return
         named = {f"monitor/{k}": v for k, v in found.items()}
         if self.record is not None:
             self.record(step, named)
@@ -112,6 +115,10 @@ class Monitor(L.Callback):
             logger.log_metrics(named, step=step)
 
     def measure(self, method: Method) -> dict[str, float]:
+        with method.assembled():
+            return self._measured(method)
+
+    def _measured(self, method: Method) -> dict[str, float]:
         embeddings = embed(method, self.data)
         x, y = embeddings.array, embeddings.labels
         if not np.isfinite(x).all():
@@ -161,3 +168,9 @@ class Monitor(L.Callback):
                 CollapseWarning,
                 stacklevel=2,
             )
+
+
+def _measures(trainer: L.Trainer, module: L.LightningModule) -> bool:
+    """The first process measures; all of them where each holds a part of the parameters."""
+    assert isinstance(module, Method)
+    return trainer.is_global_zero or module.shards is not None

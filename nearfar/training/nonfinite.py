@@ -94,7 +94,7 @@ class FiniteGuard:
         self._zero = True
         if scaled or gradients_are_finite([p.grad for _, p in found if p.grad is not None]):
             return True
-        bad = [name for name, p in found if p.grad is not None and not torch.isfinite(p.grad).all()]
+        bad = [name for name, p in found if p.grad is not None and not _finite(p.grad)] or ["a part elsewhere"]
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         for _, p in found:
             p.grad = None
@@ -125,6 +125,8 @@ class FiniteGuard:
 
 def nothing(module: nn.Module) -> Tensor:
     """A loss of 0 with zero gradients, in place of one that is left out; every rank's backward pass needs one."""
+    if any(hasattr(p, "to_local") for p in module.parameters()):
+        return torch.zeros((), requires_grad=True)
     return torch.stack([p.sum() * 0 for p in module.parameters() if p.requires_grad]).sum()
 
 
@@ -143,23 +145,30 @@ class GuardState(L.Callback):
 
 def gradients_are_finite(gradients: list[Tensor]) -> bool:
     """Whether every element is finite; by the norms, which is ten times faster than looking at every element."""
-    dense = [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    divided = any(hasattr(g, "to_local") for g in gradients)
+    dense = [g.coalesce().values() if g.is_sparse else distributed.local(g) for g in gradients]
     dense = [g for g in dense if g.numel()]
-    if not dense:
-        return True
-    norms = torch.stack([norm.float() for norm in torch._foreach_norm(dense)])
-    # A sum of squares may overflow where every element is finite; only then are the elements looked at.
-    return bool(torch.isfinite(norms).all()) or all(bool(torch.isfinite(g).all()) for g in dense)
+    fine = True
+    if dense:
+        norms = torch.stack([norm.float() for norm in torch._foreach_norm(dense)])
+        # A sum of squares may overflow where every element is finite; only then are the elements looked at.
+        fine = bool(torch.isfinite(norms).all()) or all(bool(torch.isfinite(g).all()) for g in dense)
+    return _everywhere(torch.tensor(fine, device=distributed.local(gradients[0]).device)) if divided else fine
 
 
 def refuse_non_finite_weights(module: nn.Module, step: int) -> None:
     """Raise :class:`NonFiniteError` when a weight is NaN or infinite: a checkpoint of it would be worth nothing."""
     for name, weight in module.named_parameters():
-        if not torch.isfinite(weight).all():
+        if not _finite(weight):
             raise NonFiniteError(
                 f"The weights are not finite after step {step}: {name}. They were not saved, and the last checkpoint "
                 f"is intact. {CAUSES}"
             )
+
+
+def _finite(tensor: Tensor) -> bool:
+    """Whether every element that this process holds is finite."""
+    return bool(torch.isfinite(distributed.local(tensor)).all())
 
 
 def _everywhere(fine: Tensor) -> bool:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from nearfar.common.distributed import local, norms
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -108,6 +110,8 @@ class Optimization:
             for members, wd in ((matrices, decay), (vectors, 0.0)):
                 if members:
                     split.append({"params": members, "lr": peak * group.get("lr_scale", 1.0), "weight_decay": wd})
+                    if len({hasattr(p, "to_local") for p in members}) > 1:  # some in parts: no loop takes both at once
+                        split[-1] |= {"foreach": False, "fused": False}
                     factors.append(rate)
         optimizer = self._optimizer(split)
         if self.weight_decay_end is None:
@@ -116,8 +120,15 @@ class Optimization:
 
     def clip_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Scale gradients down to :attr:`clip`, where there is a limit."""
-        if self.clip:
-            torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], self.clip)
+        if not self.clip:
+            return
+        moving = [p for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in moving if p.grad is not None]
+        if any(hasattr(g, "to_local") for g in gradients):
+            total = torch.stack(norms(gradients)).norm()
+            torch._foreach_mul_([local(g) for g in gradients], (self.clip / (total + 1e-6)).clamp(max=1.0))
+        else:
+            torch.nn.utils.clip_grad_norm_(moving, self.clip)
 
     def _optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
         betas = (self.beta1, self.beta2)
@@ -128,7 +139,8 @@ class Optimization:
         if self.optimizer == "rmsprop":
             return torch.optim.RMSprop(groups, alpha=self.beta2, eps=self.eps)
         if self.optimizer == "sgd":
-            return torch.optim.SGD(groups, momentum=self.momentum, fused=_can_fuse(groups))
+            fused = _can_fuse(groups) and not any(hasattr(p, "to_local") for group in groups for p in group["params"])
+            return torch.optim.SGD(groups, momentum=self.momentum, fused=fused)
         return LARS(groups, momentum=self.momentum, trust=self.trust, clip=self.trust_clip, decay_all=self.decay_all)
 
     def _schedule(self, schedule: str, total_steps: int) -> Callable[[int], float]:
@@ -230,12 +242,12 @@ class LARS(Optimizer):
             if not params:
                 continue
             adapted = [p.ndim > 1 for p in params]
-            updates = [
+            steps = [
                 p.grad.add(p, alpha=group["weight_decay"]) if big or group.get("decay_all") else p.grad.clone()
                 for p, big in zip(params, adapted, strict=True)
             ]
-            weight_norms = torch._foreach_norm(params)
-            update_norms = torch._foreach_norm(updates)
+            weight_norms, update_norms = norms(params), norms(steps)
+            updates = [local(step) for step in steps]
             for update, w, g, big in zip(updates, weight_norms, update_norms, adapted, strict=True):
                 if big:
                     ratio = group["trust"] * w / g
@@ -247,10 +259,10 @@ class LARS(Optimizer):
                 state = self.state[p]
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(update)
-                velocities.append(state["momentum_buffer"])
+                velocities.append(local(state["momentum_buffer"]))
             torch._foreach_mul_(velocities, group["momentum"])
             torch._foreach_add_(velocities, updates)
-            torch._foreach_add_(params, velocities, alpha=-group["lr"])
+            torch._foreach_add_([local(p) for p in params], velocities, alpha=-group["lr"])
         return loss
 
 

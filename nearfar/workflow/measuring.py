@@ -19,7 +19,7 @@ from nearfar.sources.data import in_order
 from nearfar.spelling import one_of
 from nearfar.system import Entry, Scores, require
 from nearfar.training import Method
-from nearfar.training.embed import Written, embed_to, to_device
+from nearfar.training.embed import Written, embed_to, shards_of, to_device
 from nearfar.workflow.running import check_unchanged, like_the_run, load_run, run_data, run_parts
 from nearfar.workflow.systems import build_method, load_data, measure
 
@@ -139,21 +139,39 @@ def embed_with_run(
     half: bool = False,
     share: tuple[int, int] = (1, 1),
     per_file: int = 65536,
+    engine: str = "here",
+    workers: int = 0,
     **options: Any,
 ) -> Written:
     """Embed the run's data or any other of its field into a file or, for any number of examples, into a folder; see
-    :func:`nearfar.training.embed.embed_to`."""
+    :func:`nearfar.training.embed.embed_to`. With the engine ``ray`` a cluster's ``workers`` make the files of a folder;
+    see :func:`nearfar.workflow.on_ray.embed_on_ray`."""
+    if engine == "ray" and (out.suffix or share != (1, 1)):
+        raise ValueError(f"--engine ray makes the files of a folder, and shares them out itself; got {out}")
     if out.suffix:
         check_place(out, overwrite=overwrite, half=half)
-    system, method, run = load_run(path)
-    require(method, "embeds", system.slug)
-    collection = run_data(system, like_the_run(run, data, options))
-    if data is None and not options:  # other options give other arrays
-        check_unchanged(run, collection, accept_changes)
-    origin = {"method": system.slug, "run": str(run.path)}
+    described = {"path": str(path), "data": data, "accept_changes": accept_changes, "options": options}
+    slug, method, collection = embedder(**described)
+    origin = {"method": slug, "run": str(Path(path))}
+    if engine == "ray":
+        from nearfar.workflow.on_ray import embed_on_ray
+
+        how = {"per_file": per_file, "overwrite": overwrite, "half": half}
+        shards = shards_of(method, collection, out.absolute(), provenance=origin, **how)
+        return embed_on_ray(described, shards, workers=workers)
     return embed_to(
         method, collection, out, per_file=per_file, provenance=origin, overwrite=overwrite, half=half, share=share
     )
+
+
+def embedder(path: str, data: Any, accept_changes: bool, options: Mapping[str, Any]) -> tuple[str, Method, Any]:
+    """The system's slug, the method of a finished run, and the collection to embed: the run's own or any other."""
+    system, method, run = load_run(path)
+    require(method, "embeds", system.slug)
+    collection = run_data(system, like_the_run(run, data, dict(options)))
+    if data is None and not options:  # other options give other arrays
+        check_unchanged(run, collection, accept_changes)
+    return system.slug, method, collection
 
 
 def score_rows(system: Any, data: Any, *, batch_size: int = 256) -> dict[str, Any]:

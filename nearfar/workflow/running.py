@@ -324,6 +324,7 @@ def _changed(run: Run, checkpoint: Path | None, config: dict[str, Any], accepted
         return False
     trained = SafeCheckpointIO().load_checkpoint(checkpoint).get("nearfar") or run.config
     found = differences(trained, config)
+    found.pop("training.strategy", None)  # which processes hold what decides nothing
     if run.data_path.is_file():
         found.pop("data.source", None)  # the fingerprint says whether it holds the same
     if not found:

@@ -93,6 +93,10 @@ class Shards:
                 start = number * self.per_file
                 yield slice(start, min(start + self.per_file, self.examples))
 
+    def holds(self, part: slice) -> bool:
+        """Whether the file of one of the slices of :meth:`missing` is there by now."""
+        return self._path(part.start // self.per_file).is_file()
+
     def write(self, part: slice, array: np.ndarray, ids: np.ndarray, labels: np.ndarray | None) -> Path:
         """The file of one of the slices of :meth:`missing`."""
         made = Embeddings(array, ids, labels, self.provenance)
