@@ -32,7 +32,8 @@ class ClassPrototypes(nn.Module):
 
     def cosines(self, feature_map: Tensor) -> Tensor:
         """Cosine with every prototype (N, K, h, w) of each position of a map (N, D, h, w)."""
-        return torch.einsum("ndhw,kd->nkhw", F.normalize(feature_map.float(), dim=1), F.normalize(self.means, dim=1))
+        unit = F.normalize(feature_map.to(self.means.dtype), dim=1)
+        return torch.einsum("ndhw,kd->nkhw", unit, F.normalize(self.means, dim=1))
 
     @torch.no_grad()
     def sums(self, vectors: Tensor, labels: Tensor) -> Tensor:

@@ -140,6 +140,30 @@ def cross_entropy(
     return terms.sum() / count
 
 
+def hard_pixel_cross_entropy(logits: Tensor, labels: Tensor, *, threshold: float = 0.7, least: int = 50_000) -> Tensor:
+    """Cross-entropy of the pixels that are told wrongly or barely: online hard example mining.
+
+    The mean over labelled pixels whose class gets at most ``threshold``, or, where these are fewer than ``least``,
+    at most what the ``least`` hardest get. Of fewer labelled pixels than that all count (ReCo's and Space Engage's
+    ``ProbOhemCrossEntropy2d``; 0.7 and 50,000 on Cityscapes).
+
+    Args:
+        logits: (N, C, h, w); brought to the labels' size, bilinearly, where they differ.
+        labels: (N, H, W) int64, 255 is ignored.
+        threshold: probability of the true class, in (0, 1].
+        least: pixels that always count, at least 1.
+    """
+    if not 0 < threshold <= 1 or least < 1:
+        raise ValueError(f"threshold must be in (0, 1] and least at least 1, got {threshold} and {least}")
+    if logits.shape[2:] != labels.shape[1:]:
+        logits = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
+    terms = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE, reduction="none")[labels != IGNORE]
+    if len(terms) >= least:
+        own = (-terms.detach()).exp()
+        terms = terms[own <= own.kthvalue(least).values.clamp_min(threshold)]
+    return terms.sum() / max(len(terms), 1)
+
+
 def draw_appearances(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """``count`` random appearances (N, count, 3, H, W) of every scene of (N, A, 3, H, W), different ones while A
     lasts."""

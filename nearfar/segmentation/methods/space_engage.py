@@ -18,7 +18,13 @@ from nearfar.segmentation.cutmix import cut_mix_mask, with_the_next
 from nearfar.segmentation.data.adaptation import AdaptationBatch
 from nearfar.segmentation.geometry import Crop
 from nearfar.segmentation.heads import Decoder, decoder_head
-from nearfar.segmentation.method import SegmentationMethod, Segmenter, cross_entropy, draw_appearances
+from nearfar.segmentation.method import (
+    SegmentationMethod,
+    Segmenter,
+    cross_entropy,
+    draw_appearances,
+    hard_pixel_cross_entropy,
+)
 from nearfar.segmentation.mixing import strong_augmentation, strong_draws
 from nearfar.segmentation.pseudo_labels import without_dropout
 from nearfar.training import Optimization
@@ -57,7 +63,8 @@ class SpaceEngage(SegmentationMethod):
     hard; a setting that cannot reach its threshold warns. The backbone is one with SegFormer's decoder
     instead of DeepLabv3+, the representation has a decoder of its own on the same maps, and maps are enlarged without
     aligned corners as everywhere in this library. The scale of unlabelled crops is drawn before the teacher sees them.
-    Online hard example mining (Cityscapes only) is left out. The student is what is kept and measured.
+    Online hard example mining, which the released code has on Cityscapes, is ``hard_pixels=50000``. The student is what
+    is kept and measured.
 
     Args:
         encoder: segmentation backbone, by name or as a module.
@@ -79,6 +86,8 @@ class SpaceEngage(SegmentationMethod):
         easy: pixels to which the student's prototypes give their class at least this are no queries
             (``strong_threshold``).
         queries, negatives: rows drawn per class and per query, see :func:`nearfar.losses.dense.prototype_contrast`.
+        hard_pixels: labelled images are learned from at their hard pixels, at least so many of a batch (see
+            :func:`nearfar.segmentation.method.hard_pixel_cross_entropy`); 0 for all pixels.
         unsupervised_weight: weight of the pseudo-labels' loss, at least 0.
         contrast_weight: weight of the contrast at the start, at least 0. With both 0 it is training on the labelled
             images alone.
@@ -105,6 +114,7 @@ class SpaceEngage(SegmentationMethod):
         easy: float = 0.8,
         queries: int = 256,
         negatives: int = 512,
+        hard_pixels: int = 0,
         unsupervised_weight: float = 1.0,
         contrast_weight: float = 1.0,
         optimization: Optimization = Optimization(
@@ -143,7 +153,7 @@ class SpaceEngage(SegmentationMethod):
         self.prototypes = ClassPrototypes(self.num_classes, representation_dim, proto_momentum)
         self.proto_temperature, self.contrast_temperature = proto_temperature, contrast_temperature
         self.sure, self.contrasted, self.easy = sure, contrasted, easy
-        self.queries, self.negatives = queries, negatives
+        self.queries, self.negatives, self.hard_pixels = queries, negatives, hard_pixels
         self.unsupervised_weight, self.contrast_weight = unsupervised_weight, contrast_weight
 
     @property
@@ -181,7 +191,11 @@ class SpaceEngage(SegmentationMethod):
     def loss(self, views: SpaceViews) -> dict[str, Tensor]:
         # Apart, as the released code does: batch norm sees labelled and unlabelled images by themselves.
         logits, maps = self.segment(views.images)
-        terms = {"supervised": cross_entropy(logits, views.labels, average="valid")}
+        if self.hard_pixels:
+            supervised = hard_pixel_cross_entropy(logits, views.labels, least=self.hard_pixels)
+        else:
+            supervised = cross_entropy(logits, views.labels, average="valid")
+        terms = {"supervised": supervised}
         if self.unsupervised_weight == self.contrast_weight == 0:
             return terms
         unlabelled_logits, unlabelled_maps = self.segment(views.unlabelled)
@@ -194,8 +208,7 @@ class SpaceEngage(SegmentationMethod):
             chosen = torch.where(views.sure_logits >= self.contrasted, views.by_logits, IGNORE)
             labels = torch.cat([views.labels, chosen])
             logits = torch.cat([logits, unlabelled_logits]).detach()
-            ramp = math.exp(-5 * self.progress**2)
-            terms["contrast"] = self.contrast_weight * ramp * self.contrast(vectors, labels, logits)
+            terms["contrast"] = self.contrast_weight * ramp_down(self.progress) * self.contrast(vectors, labels, logits)
         return terms
 
     def follow(self, logits: Tensor, pseudo: Tensor, confidence: Tensor) -> Tensor:
@@ -236,6 +249,11 @@ class SpaceEngage(SegmentationMethod):
         self.teacher.update(self.network)
         if self.contrast_weight > 0:
             self.prototypes.store(self.prototypes.moved(self.collected("sums").sum(0)))
+
+
+def ramp_down(progress: float, *, sharpness: float = 5.0) -> float:
+    """The contrast's share of its weight: 1 at the start of a run, ``exp(-sharpness)`` at its end."""
+    return math.exp(-sharpness * progress**2)
 
 
 def warn_if_out_of_reach(classes: int, temperature: float, thresholds: dict[str, float]) -> None:
