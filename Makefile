@@ -6,7 +6,7 @@ BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
 EXPORTS := .venv-exports
 
-.PHONY: demo test test-long first-hour test-exports test-wheel soak lint format bench reproduce docs clean
+.PHONY: demo test test-long first-hour test-exports test-wheel soak lint format bench reproduce docs notebooks clean
 
 $(BASE): pyproject.toml requirements.lock tools/install.py
 	$(PYTHON) tools/install.py $(VENV) base
@@ -78,6 +78,11 @@ docs: $(STAMP)
 	$(BIN)/python tools/families.py
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
 	@echo build/docs/index.html
+
+
+# The notebooks, run from the first cell to the last, with what they print.
+notebooks: $(STAMP)
+	$(BIN)/python tools/notebooks.py $(ONLY)
 
 clean:
 	rm -rf $(VENV) $(EXPORTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

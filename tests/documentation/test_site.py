@@ -39,7 +39,7 @@ def test_every_page_is_reached_from_the_start() -> None:
         block for file in DOCS.rglob("*.md") for block in re.findall(r"```\{toctree\}(.*?)```", file.read_text(), re.S)
     )
     globbed = [file.parent for file in DOCS.rglob("index.md") if ":glob:" in file.read_text()]
-    for file in DOCS.rglob("*.md"):
+    for file in (*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")):
         if file == DOCS / "index.md" or file.parent in globbed:
             continue
         names = {file.relative_to(DOCS).with_suffix("").as_posix(), file.stem}
