@@ -21,6 +21,7 @@ BENCHMARKS = {
     "end-to-end": ["end_to_end.py"],
     "gradient-cache": ["gradient_cache.py"],
     "embedding": ["embedding.py"],
+    "inverted": ["inverted.py"],
     "control": ["control.py"],
     "log-mel": ["log_mel.py"],
     "text": ["text.py"],

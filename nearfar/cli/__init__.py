@@ -24,6 +24,7 @@ COMMANDS = {
     "resume": ("train", "continue an interrupted run, to the bit"),
     "evaluate": ("measure", "measure finished runs beside their untrained selves, and systems that need no training"),
     "embed": ("measure", "turn data into vectors with a finished run"),
+    "neighbours": ("vectors", "find the nearest vectors of others, exactly or by an index on disk"),
     "classify": ("classify", "label data by a run's vectors and labelled examples, with probabilities"),
     "export": ("export", "write a run for other programs: ONNX, torch.export, torchvision, timm, transformers"),
     "runs": ("runs", "list what was trained, filter and sort it, and remove it"),
