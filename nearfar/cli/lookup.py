@@ -34,6 +34,7 @@ EXTRAS = {
     "carla": "carla",
     "atlas": "embedding_atlas",
     "tensorboard": "tensorboard",
+    "mteb": "mteb",
 }
 """A module that tells whether an extra is installed; a test holds it against pyproject.toml."""
 
