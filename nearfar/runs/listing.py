@@ -20,6 +20,7 @@ OURS = (
     "data.tsv",
     "skipped.tsv",
     "metrics.csv",
+    "untrained.csv",
     "cost.json",
     "kept.safetensors",
     "encoder.safetensors",

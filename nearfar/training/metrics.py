@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 
 from nearfar.common.files import appending, atomic_write
-from nearfar.runs.metrics import read_metrics
+from nearfar.runs.metrics import UNTRAINED, read_metrics
 from nearfar.sources.interaction import measured
 from nearfar.training.steps import step_ends
 
@@ -20,7 +20,8 @@ class MetricsCSV(L.Callback):
     """``metrics.csv``: a row per recorded step, columns in the order they first appeared.
 
     The step of a row counts the optimiser steps that are done. Rows are appended; the file is rewritten only when
-    a new column appears. On resume, rows from after the checkpoint are dropped, so that no step is in it twice.
+    a new column appears. On resume, rows from after the checkpoint are dropped, so that no step is in it twice. What is
+    measured before the first step, when there is no loss, is a file of its own beside it.
 
     Args:
         path: the file.
@@ -34,6 +35,7 @@ class MetricsCSV(L.Callback):
         self._columns: list[str] = ["step"]
         self._rows: dict[int, dict[str, float]] = {}
         self._written = 0
+        self._before: dict[str, float] = {}
         if resume_step is not None and path.is_file():
             for row in read_metrics(path):
                 if row.get("step", resume_step + 1) <= resume_step:
@@ -66,6 +68,9 @@ class MetricsCSV(L.Callback):
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Add values to the row of ``step``."""
+        if step == 0:
+            self._before.update(values)
+            return
         new = [name for name in values if name not in self._columns]
         if new or step in self._rows:
             self._written = 0  # a line that is already in the file changes
@@ -73,7 +78,11 @@ class MetricsCSV(L.Callback):
         self._rows.setdefault(step, {}).update(values)
 
     def save(self) -> None:
-        """Bring the file up to date."""
+        """Bring the files up to date."""
+        untrained = self.path.with_name(UNTRAINED)
+        if self._before and not untrained.is_file():
+            with atomic_write(untrained, "w") as file:
+                csv.writer(file).writerows([["step", *self._before], [0, *self._before.values()]])
         if self._written == 0:
             self._rewrite()
             return

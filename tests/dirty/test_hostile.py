@@ -57,6 +57,7 @@ CONFIG = {"method": "simclr", "hyperparameters": {"encoder": "small-conv"}, "dat
         "skipped.tsv",
         ".lock",
         "metrics.csv",
+        "untrained.csv",
         "data.txt",
         "encoder.safetensors.part",
         ".encoder.safetensors.part",

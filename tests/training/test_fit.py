@@ -85,20 +85,24 @@ def test_same_seed_same_weights_with_any_number_of_workers() -> None:
 
 @pytest.mark.parametrize("crash", [3, 8, 17])
 def test_an_interrupted_run_resumes_to_the_bit(tmp_path, crash: int) -> None:
-    data = Vectors()
+    data, settings = Vectors(), dataclasses.replace(SETTINGS, monitor_every=10)
     whole = Run.create(tmp_path / "whole", {"method": "toy"})
-    expected = weights(fit(build(), data, SETTINGS, run=whole, progress=False))
+    expected = weights(fit(build(), data, settings, run=whole, progress=False))
 
     cut = Run.create(tmp_path / "cut", {"method": "toy"})
     with pytest.raises(KeyError, match="crash"):
-        fit(build(), data, SETTINGS, run=cut, progress=False, callbacks=[StopAt(crash)])
+        fit(build(), data, settings, run=cut, progress=False, callbacks=[StopAt(crash)])
     checkpoint = cut.latest_checkpoint()
     assert (checkpoint is None) == (crash < 4)
-    resumed = fit(build(), data, SETTINGS, run=cut, checkpoint=checkpoint, progress=False)
+    resumed = fit(build(), data, settings, run=cut, checkpoint=checkpoint, progress=False)
 
     assert_equal(weights(resumed), expected)
     assert load_file(cut.encoder_path).keys() == load_file(whole.encoder_path).keys()
-    assert read_metrics(cut.path / "metrics.csv") == read_metrics(whole.path / "metrics.csv")
+    rows = read_metrics(cut.path / "metrics.csv")
+    assert rows == read_metrics(whole.path / "metrics.csv")
+    assert (rows[0]["step"], "train/loss" in rows[0]) == (0, False)
+    steps = (cut.path / "metrics.csv").read_text().splitlines()
+    assert not steps[1].startswith("0,"), "the first row of metrics.csv is a step with a loss"
 
 
 def test_gradient_accumulation_resumes_too(tmp_path) -> None:
