@@ -21,7 +21,8 @@ class Optimization:
     """How the parameters move.
 
     Args:
-        optimizer: ``adamw``, ``adam``, ``sgd`` (with momentum), ``rmsprop`` or ``lars`` (see :class:`LARS`).
+        optimizer: ``adamw``, ``adam``, ``sgd`` (with momentum), ``rmsprop``, ``lars`` (see :class:`LARS`) or ``larc``
+            (apex's, :class:`LARC`, with which SwAV's released code trains).
         lr: peak learning rate, above 0.
         lr_batch: when given, the peak is ``lr * examples / lr_batch`` (the papers' linear scaling, 256), where
             ``examples`` are those of an optimiser step: of the batch of all ranks together (of the whole collection
@@ -29,7 +30,7 @@ class Optimization:
         weight_decay: decoupled for ``adamw``, an L2 gradient for the others, at least 0.
         weight_decay_end: the weight decay at the end of the run, to which it moves along a cosine; constant when not
             given.
-        momentum: momentum of ``sgd`` and ``lars``, in [0, 1).
+        momentum: momentum of ``sgd``, ``lars`` and ``larc``, in [0, 1).
         beta1: first moment decay of ``adam`` and ``adamw``, in [0, 1).
         beta2: second moment decay of ``adam`` and ``adamw``, and the smoothing of ``rmsprop``, in [0, 1).
         eps: added to the root of the second moment of ``adam``, ``adamw`` and ``rmsprop``, above 0.
@@ -43,11 +44,11 @@ class Optimization:
         floor: the rate at the end, as a share of the peak, in [0, 1].
         decay_all: also decay tensors with one dimension (biases, norms), which is off for all but few papers. ``lars``
             then decays them without adapting their rate.
-        trust: trust coefficient of ``lars``, above 0.
+        trust: trust coefficient of ``lars`` and ``larc``, above 0.
         trust_clip: ``lars`` never moves a tensor faster than the plain rate would.
     """
 
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "lars"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "lars", "larc"] = "adamw"
     lr: float = 1e-3
     lr_batch: int | None = None
     weight_decay: float = 1e-4
@@ -141,6 +142,8 @@ class Optimization:
         if self.optimizer == "sgd":
             fused = _can_fuse(groups) and not any(hasattr(p, "to_local") for group in groups for p in group["params"])
             return torch.optim.SGD(groups, momentum=self.momentum, fused=fused)
+        if self.optimizer == "larc":
+            return LARC(groups, momentum=self.momentum, trust=self.trust)
         return LARS(groups, momentum=self.momentum, trust=self.trust, clip=self.trust_clip, decay_all=self.decay_all)
 
     def _schedule(self, schedule: str, total_steps: int) -> Callable[[int], float]:
@@ -215,6 +218,8 @@ class LARS(Optimizer):
         clip: take the smaller of :math:`\eta \|p\| / (\alpha \|g\|)` and 1 instead, so that a tensor's step is at most
             that of plain SGD; solo-learn trains with it and :math:`\eta` of 0.02.
         decay_all: tensors with one dimension decay too: their gradient is :math:`g + \lambda p`, still not adapted.
+        adapt_all: tensors with one dimension are adapted too, as the released Barlow Twins code does without its
+            filters; give ``decay_all`` with it.
     """
 
     def __init__(
@@ -226,9 +231,10 @@ class LARS(Optimizer):
         trust: float = 0.001,
         clip: bool = False,
         decay_all: bool = False,
+        adapt_all: bool = False,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "clip": clip}
-        defaults["decay_all"] = decay_all
+        defaults["decay_all"], defaults["adapt_all"] = decay_all, adapt_all
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -241,10 +247,10 @@ class LARS(Optimizer):
             params = [p for p in group["params"] if p.grad is not None]
             if not params:
                 continue
-            adapted = [p.ndim > 1 for p in params]
+            adapted = [p.ndim > 1 or group.get("adapt_all", False) for p in params]
             steps = [
-                p.grad.add(p, alpha=group["weight_decay"]) if big or group.get("decay_all") else p.grad.clone()
-                for p, big in zip(params, adapted, strict=True)
+                p.grad.add(p, alpha=group["weight_decay"]) if p.ndim > 1 or group.get("decay_all") else p.grad.clone()
+                for p in params
             ]
             weight_norms, update_norms = norms(params), norms(steps)
             updates = [local(step) for step in steps]
@@ -263,6 +269,56 @@ class LARS(Optimizer):
             torch._foreach_mul_(velocities, group["momentum"])
             torch._foreach_add_(velocities, updates)
             torch._foreach_add_([local(p) for p in params], velocities, alpha=-group["lr"])
+        return loss
+
+
+class LARC(torch.optim.SGD):
+    r"""SGD with momentum on gradients whose scale is that of their tensor: apex's ``LARC(clip=False)`` around SGD.
+
+    Every tensor, biases and norms too, moves by :math:`q (g + \lambda p)` with
+    :math:`q = \eta \|p\| / (\|g\| + \lambda \|p\| + 10^{-8})`; where one of the norms is 0 by its plain gradient,
+    without decay. :class:`LARS` takes the ratio with :math:`\|g + \lambda p\|` and leaves vectors alone.
+
+    Args:
+        params: parameters or groups, each group with its own ``lr`` and ``weight_decay``.
+        lr: learning rate.
+        momentum: of SGD.
+        weight_decay: :math:`\lambda`.
+        trust: :math:`\eta`.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 0.001,
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        for group in self.param_groups:
+            group["trust"] = trust
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            group["weight_decay"] = 0.0
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            found = zip(params, norms(params), norms([p.grad for p in params]), strict=True)
+            for p, w, g in found:
+                ratio = group["trust"] * w / (g + decay * w + 1e-8)
+                moves = (w > 0) & (g > 0)
+                p.grad.mul_(torch.where(moves, ratio, 1.0)).add_(p * torch.where(moves, ratio * decay, 0.0))
+        super().step()
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            group["weight_decay"] = decay
         return loss
 
 

@@ -46,7 +46,7 @@ def test_gradients_are_right_and_of_hidden_patches_only() -> None:
 def test_wrong_arguments_are_named() -> None:
     logits, regions, mask = example()
     with pytest.raises(TypeError, match="regions must be a boolean tensor"):
-        masked_regions(logits, regions.float(), mask)
+        masked_regions(logits, regions.long(), mask)
     with pytest.raises(ValueError, match=r"one shape \(N, K, L, P\)"):
         masked_regions(logits[:, :2], regions, mask)
     with pytest.raises(ValueError, match=r"mask must have shape \(2, 5\)"):

@@ -71,20 +71,25 @@ def vmf_reconstruction(z1: Tensor, z2: Tensor, *, kappa: float = 10.0) -> Tensor
 
 
 @full_precision
-def discrete_entropy(p: Tensor) -> Tensor:
+def discrete_entropy(p: Tensor, *, estimator: str = "plug-in") -> Tensor:
     r"""Entropy in nats of the mean of N assignments to K clusters: :math:`-\sum_k \bar p_k \log(\bar p_k + 10^{-7})`.
 
     Its largest value is ln K, when all clusters are equally frequent (same source as :func:`vmf_entropy`).
 
     Args:
         p: (N, K), at least 0, rows summing to 1.
+        estimator: ``"average"`` weighs all clusters alike, :math:`-\frac1K \sum_k \log(\bar p_k + 10^{-7})`, which is
+            least where they are equally frequent: the cross-entropy with equal shares, to be made small.
 
     Raises:
         TypeError: a dtype that is not floating.
-        ValueError: no matrix.
+        ValueError: no matrix, or an unknown estimator.
     """
     (p,) = embeddings(p=p)
+    choice("estimator", estimator, ("plug-in", "average"))
     mean = p.mean(0)
+    if estimator == "average":
+        return -(mean + PROBABILITY_FLOOR).log().mean()
     return -(mean * (mean + PROBABILITY_FLOOR).log()).sum()
 
 

@@ -9,7 +9,7 @@ from nearfar.losses._checks import full_precision, number, paired, unit_rows
 
 
 @full_precision
-def rotational_equivariance(z1: Tensor, z2: Tensor, *, group_size: int) -> Tensor:
+def rotational_equivariance(z1: Tensor, z2: Tensor, *, group_size: int, normalize: bool = True) -> Tensor:
     r"""CARE's loss of equivariance (arXiv 2306.13924; released code ``utils.py``, ``equivariance_loss``).
 
     All images of a group were changed by the same augmentation for ``z1`` and by the same other one for ``z2``. Some
@@ -27,6 +27,7 @@ def rotational_equivariance(z1: Tensor, z2: Tensor, *, group_size: int) -> Tenso
         z1: (N, D), group after group.
         z2: (N, D), row i the same image under the group's second augmentation.
         group_size: n, at least 2; N must be a multiple of it.
+        normalize: L2-normalise every row first; ``False`` takes inner products as they are.
 
     Returns:
         A scalar, at least 0.
@@ -39,7 +40,7 @@ def rotational_equivariance(z1: Tensor, z2: Tensor, *, group_size: int) -> Tenso
     number("group_size", group_size, at_least=2)
     if len(z1) % group_size:
         raise ValueError(f"z1 must hold whole groups: {len(z1)} rows are no multiple of group_size={group_size}")
-    groups = [unit_rows(z).unflatten(0, (-1, group_size)) for z in (z1, z2)]
+    groups = [(unit_rows(z) if normalize else z).unflatten(0, (-1, group_size)) for z in (z1, z2)]
     first, second = (g @ g.mT for g in groups)
     gap = (first - second).square()
     own = torch.eye(group_size, dtype=torch.bool, device=gap.device)  # agrees by itself, but for zero rows

@@ -8,8 +8,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from nearfar.losses._checks import full_precision, number, paired, squared_lengths, unit_rows
+from nearfar.losses._checks import choice, full_precision, number, paired, squared_lengths, unit_rows
 from nearfar.losses.engine.blocks import in_row_blocks
+
+WEIGHTED = ("attraction", "repulsion")
 
 
 @full_precision
@@ -20,7 +22,8 @@ def cacr(
     tau_neg: float = 0.9,
     alpha: float = 1.0,
     beta: float = 1.0,
-    weighted: bool = True,
+    weighted: bool | str = True,
+    debias: float = 0.0,
     detach_weights: bool = False,
 ) -> dict[str, Tensor]:
     r"""Contrastive attraction and contrastive repulsion (arXiv 2105.03746; released code for small images,
@@ -38,8 +41,7 @@ def cacr(
 
     Far positives and near negatives weigh more; how much more is the temperatures' business, which *multiply* the
     cost here. Nothing is said of the number of images in the batch: unlike InfoNCE it does not get harder with more
-    negatives. With two views the attraction has nothing to weigh. Memory is linear in N. The released code's
-    "debiased" option is left out.
+    negatives. With two views the attraction has nothing to weigh. Memory is linear in N.
 
     Args:
         views: V at least 2 times (N, D), row i of each a view of the same image; N at least 2.
@@ -47,11 +49,15 @@ def cacr(
         tau_neg: sharpness of the weights of negatives, at least 0; 0.9 on CIFAR-10, 2 on CIFAR-100 and STL-10.
         alpha: weight of the attraction, at least 0.
         beta: weight of the repulsion, at least 0.
-        weighted: ``False`` gives all positives the same weight, and all negatives: the paper's ablation.
+        weighted: ``False`` gives all positives the same weight, and all negatives: the paper's ablation. The words
+            ``"attraction"`` and ``"repulsion"`` weigh in that half alone.
+        debias: the share :math:`t` of other images that are taken for positives, in [0, 1). The repulsion of row i
+            becomes :math:`(-t \, c(z_{xi}, z_{yi}) - \beta \sum_j v_{ij} c(z_{xi}, z_{yj})) / (1 - t)`, the
+            "debiased" form of the released code (0.1 there), in which ``beta`` does not multiply the positive.
         detach_weights: no gradient through the weights, as in the released code for ImageNet.
 
     Returns:
-        ``{"attraction": scalar in [0, 4 alpha], "repulsion": scalar in [-4 beta, 0]}``.
+        ``{"attraction": scalar in [0, 4 alpha], "repulsion": scalar}``, the second in [-4 beta, 0] without ``debias``.
 
     Raises:
         TypeError: a dtype that is not floating.
@@ -64,21 +70,30 @@ def cacr(
         raise ValueError("cacr repels other images and needs at least 2 rows in each view, got 1")
     for name, value in {"tau_pos": tau_pos, "tau_neg": tau_neg, "alpha": alpha, "beta": beta}.items():
         number(name, value, at_least=0.0)
+    if number("debias", debias, at_least=0.0) >= 1:
+        raise ValueError(f"debias must be in [0, 1), got {debias}")
+    if not isinstance(weighted, bool):
+        choice("weighted", weighted, WEIGHTED)
+    far_first, near_first = (weighted if isinstance(weighted, bool) else weighted == half for half in WEIGHTED)
     z = torch.stack([unit_rows(x) for x in lifted])
 
     own = torch.eye(len(z), dtype=torch.bool, device=z.device).unsqueeze(2)
     lengths = squared_lengths(z)
     cost = lengths.unsqueeze(0) + lengths.unsqueeze(1) - 2 * torch.einsum("xnd,ynd->xyn", z, z)
-    weights = torch.softmax((cost * (tau_pos if weighted else 0.0)).masked_fill(own, -torch.inf), dim=1)
+    weights = torch.softmax((cost * (tau_pos if far_first else 0.0)).masked_fill(own, -torch.inf), dim=1)
     attraction = ((weights.detach() if detach_weights else weights) * cost).sum(1).mean()
 
     def near(rows: Tensor, others: Tensor, start: int) -> Tensor:
         """The weighted mean cost of every row with the other images."""
         far = squared_lengths(rows).unsqueeze(1) + squared_lengths(others) - 2 * (rows @ others.t())
-        logits = far * (-tau_neg if weighted else 0.0)
+        logits = far * (-tau_neg if near_first else 0.0)
         logits.diagonal(start).fill_(-torch.inf)
         shares = torch.softmax(logits, dim=1)
         return ((shares.detach() if detach_weights else shares) * far).sum(1)
 
     costs = torch.stack([in_row_blocks(near, a, b).mean() for a, b in combinations(z, 2)])
-    return {"attraction": alpha * attraction, "repulsion": -beta * costs.mean()}
+    repulsion = -beta * costs.mean()
+    if debias > 0:
+        pairs = [(lengths[x] + lengths[y] - 2 * (z[x] * z[y]).sum(1)).mean() for x, y in combinations(range(len(z)), 2)]
+        repulsion = (repulsion - debias * torch.stack(pairs).mean()) / (1 - debias)
+    return {"attraction": alpha * attraction, "repulsion": repulsion}

@@ -24,6 +24,7 @@ def supcon(
     base_temperature: float | None = None,
     on_empty: str = "zero",
     normalize: bool = True,
+    inside: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
     r"""Supervised contrastive loss, positives averaged outside the logarithm (arXiv 2004.11362, equation 2).
@@ -59,6 +60,9 @@ def supcon(
             code), or leaves the mean (``"skip"``; with no positives at all the loss is 0).
         normalize: L2-normalise every row first; ``False`` takes inner products as they are, and the temperature still
             divides them.
+        inside: sum the positives inside the logarithm, :math:`-\log \sum_p e^{z_i \cdot z_p / \tau} / \sum_{a \ne i}
+            e^{z_i \cdot z_a / \tau}`: one of them has to be near. solo-learn's ``simclr_loss_func`` of more than two
+            views is this. For ``labels`` or a ``mask``; N x N numbers are then made in blocks.
         reduction: ``"mean"``, or ``"none"`` for the (N,) losses, 0 where there is no positive.
 
     Returns:
@@ -76,10 +80,24 @@ def supcon(
     choice("on_empty", on_empty, ON_EMPTY)
     choice("reduction", reduction, ("mean", "none"))
     scale = inverse_temperature(temperature, z)
-    if labels is None:
-        if mask is not None and (not isinstance(mask, Tensor) or mask.dtype != torch.bool):
-            got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-            raise TypeError(f"mask must be a boolean tensor, got {got}; numbers are weights")
+    if inside and weights is not None:
+        raise ValueError("inside=True sums positives, which are labels or a mask and no weights")
+    if mask is not None and (not isinstance(mask, Tensor) or mask.dtype != torch.bool):
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"mask must be a boolean tensor, got {got}; numbers are weights")
+    if labels is not None:
+        _check_labels(labels, z)
+    if inside:
+        chosen = mask if labels is None else labels[:, None] == labels
+        assert chosen is not None
+        root = (scale * LOG2E) ** 0.5
+        y = unit_rows(z, root) if normalize else z * root
+        every = denominator if denominator is not None else torch.ones_like(chosen)
+        near, lse = (masked_logsumexp(y, y, columns, exclude_self=True) for columns in (chosen, every))
+        filled = (near > FLOOR / 2) & (lse > FLOOR / 2)
+        losses = torch.where(filled, torch.where(filled, lse, 0.0) - torch.where(filled, near, 0.0), 0.0)
+        loss = over_anchors(losses, filled, anchor_weights, on_empty, reduction)
+    elif labels is None:
         chosen = weights if mask is None else mask
         assert chosen is not None
         loss = weighted_supcon(
@@ -87,7 +105,6 @@ def supcon(
             anchor_weights=anchor_weights, on_empty=on_empty, normalize=normalize, reduction=reduction,
         )  # fmt: skip
     else:
-        _check_labels(labels, z)
         root = (scale * LOG2E) ** 0.5
         y = unit_rows(z, root) if normalize else z * root
         if denominator is None:

@@ -18,12 +18,13 @@ def masked_regions(logits: Tensor, regions: Tensor, mask: Tensor, *, background:
             \mathrm{BCE}(\sigma(\hat r_{nklp}), r_{nklp})}{\sum_{nl} m_{nl}}
 
     R-MAE (Nguyen et al., 2024, arXiv 2306.05411; released code ``rmae.py``, ``_forward_region_loss``). The weight
-    :math:`w` is ``background`` where a pixel lies outside of its region and 1 inside. Where nothing is hidden the loss
-    is 0. It compares each picture with itself.
+    :math:`w` is ``background`` where a pixel lies outside of its region and 1 inside. Regions may be soft; with a
+    ``background`` other than 1 a pixel that is partly inside then weighs as much as it is (so in the released code).
+    Where nothing is hidden the loss is 0. It compares each picture with itself.
 
     Args:
         logits: (N, K, L, P), what is said of P pixels in each of L patches for each of K regions.
-        regions: (N, K, L, P), boolean, True inside the region.
+        regions: (N, K, L, P), boolean, True inside the region, or numbers in [0, 1].
         mask: (N, L), boolean, True where the patch was hidden.
         background: weight of pixels outside, at least 0; below 1 keeps small regions from being ignored.
 
@@ -31,7 +32,7 @@ def masked_regions(logits: Tensor, regions: Tensor, mask: Tensor, *, background:
         A scalar, at least 0.
 
     Raises:
-        TypeError: logits that are not floating, or maps or a mask that are not boolean.
+        TypeError: logits that are not floating, maps of whole numbers, or a mask that is not boolean.
         ValueError: shapes or devices that do not fit, or a negative weight.
     """
     (logits,) = floating(logits=logits)
@@ -42,9 +43,14 @@ def masked_regions(logits: Tensor, regions: Tensor, mask: Tensor, *, background:
             "logits and regions must be non-empty and of one shape (N, K, L, P), "
             f"got {tuple(logits.shape)} and {tuple(shape)}"
         )
-    boolean("regions", regions, logits.shape, logits, "logits")
+    if isinstance(regions, Tensor) and regions.is_floating_point():
+        if regions.device != logits.device:
+            raise ValueError(f"regions must be on {logits.device} like the logits, got {regions.device}")
+        inside = regions.detach().to(logits.dtype)
+    else:
+        inside = boolean("regions", regions, logits.shape, logits, "logits", "; soft ones are floating numbers")
     hidden = boolean("mask", mask, (logits.shape[0], logits.shape[2]), logits, "logits")
-    error = F.binary_cross_entropy_with_logits(logits, regions.to(logits.dtype), reduction="none")
+    error = F.binary_cross_entropy_with_logits(logits, inside, reduction="none")
     if background != 1.0:
-        error = error * torch.where(regions, 1.0, background)
+        error = error * torch.where(inside > 0, inside, background)
     return mean_where(error.mean(dim=(1, 3)), hidden)

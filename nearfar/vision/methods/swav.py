@@ -24,8 +24,8 @@ class SwAV(ImageMethod):
     into groups, SimCLR is the plainer choice.
 
     Defaults are those of the released code for batches of 4096 and 800 epochs. For batches of 256 it has a queue of
-    3840 from epoch 15 of 400, prototypes frozen for 5005 steps, a rate of 0.6 and no warm-up. Its LARS (apex's)
-    also adapts biases and norms and counts the decay in the ratio, which this library's does not.
+    3840 from epoch 15 of 400, prototypes frozen for 5005 steps, a rate of 0.6 and no warm-up. Its LARS (apex's,
+    ``larc`` here) also adapts biases and norms and counts the decay in the ratio, which this library's does not.
 
     Args:
         encoder: image encoder, by name or as a module.
