@@ -53,3 +53,20 @@ def flow_confidence(log_variance: Tensor, radius: float = 1.0) -> Tensor:
     if not radius > 0:
         raise ValueError(f"radius must be above 0, got {radius}")
     return -torch.expm1(-(radius**2) / (2 * log_variance.exp()))
+
+
+def warp_trusted(x: Tensor, flow: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`warp` by a flow of another size, and how far each cell is to be trusted, 0 outside of ``x``.
+
+    Args:
+        x: (N, C, h, w).
+        flow: (N, 2, H, W), in its own pixels.
+        log_variance: (N, 1, H, W) of the flow; see :func:`flow_confidence`.
+
+    Returns:
+        (N, C, h, w) and (N, 1, h, w).
+    """
+    size = (x.shape[2], x.shape[3])
+    warped, inside = warp(x, resize_flow(flow, size))
+    trust = F.interpolate(log_variance, size=size, mode="bilinear", align_corners=False)
+    return warped, inside * flow_confidence(trust)

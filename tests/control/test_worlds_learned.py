@@ -14,7 +14,7 @@ from nearfar.catalogue import find
 from nearfar.cli import main
 from nearfar.control.data import Frames, load, watched
 from nearfar.control.evaluation import evaluate
-from nearfar.control.methods.becl import walk_skills
+from nearfar.control.skills import walk_skills
 from nearfar.losses import becl, becl_alone, latent_hinge, latent_info_nce, st_dim
 from nearfar.reproductions.arms import build, train
 from nearfar.training import Training

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar.labels.methods.hmlc import beside_relatives, dimensions_of_levels
+from nearfar.labels.level_masks import dimensions_of_levels
+from nearfar.labels.methods.hmlc import beside_relatives
 from nearfar.reproductions.arms import build
 from tests.labels.learning import learn, one_loss, small
 

@@ -15,12 +15,13 @@ from nearfar.cli import main
 from nearfar.losses import token_supcon
 from nearfar.reproductions.arms import build, train
 from nearfar.segmentation.counting.counted import count_in, table
+from nearfar.segmentation.counting.detection import Detection, most_similar
 from nearfar.segmentation.counting.drawn import HELD_OUT, drawn_pictures
 from nearfar.segmentation.counting.evaluation import CountErrors
 from nearfar.segmentation.counting.network import matched
 from nearfar.segmentation.counting.pictures import CountedPictures, Named
 from nearfar.segmentation.data import load
-from nearfar.segmentation.methods.c_rex import CREX, Detection, most_similar
+from nearfar.segmentation.methods.c_rex import CREX
 from nearfar.sources.skipped import BadDataError
 from nearfar.training import Method
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from nearfar.losses import aligned_patch_contrast, normalized_entropy
 from nearfar.parts import flow_confidence, resize_flow, warp
 from nearfar.reproductions.arms import build, train
-from nearfar.segmentation.data.pairs import PairedScenes, street_pairs
+from nearfar.segmentation.data.pairs import PairedScenes, PairViews, street_pairs
 from nearfar.segmentation.evaluation import evaluate
-from nearfar.segmentation.methods.cma import CMA, PairViews
+from nearfar.segmentation.methods.cma import CMA
 from nearfar.segmentation.source_labels import averaged_probabilities, balanced_labels, class_thresholds
 from nearfar.training.optimization import scaled_rates
 

@@ -21,13 +21,14 @@ from nearfar.segmentation.method import cross_entropy, hard_pixel_cross_entropy
 from nearfar.segmentation.methods.dacs import margins
 from nearfar.segmentation.methods.daformer import distance_to_reference, thing_mask
 from nearfar.segmentation.methods.densecl import DenseCL
-from nearfar.segmentation.methods.space_engage import SpaceEngage, ramp_down
+from nearfar.segmentation.methods.space_engage import SpaceEngage
 from nearfar.segmentation.mixing import class_mix_mask, mix
 from nearfar.segmentation.places import close_cells
 from nearfar.segmentation.pseudo_labels import pseudo_labels
 from nearfar.segmentation.resolutions import Box, TwoResolutions
 from nearfar.segmentation.sampling import rare_class_probabilities
 from nearfar.segmentation.source_labels import balanced_labels, class_thresholds
+from nearfar.segmentation.spaces import ramp_down
 from tests.parity import ParityCase, parity
 
 CLOSE: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-9}

@@ -16,7 +16,8 @@ from nearfar.reproductions.arms import build, train
 from nearfar.segmentation.cutmix import cut_mix_mask, with_the_next
 from nearfar.segmentation.data.few_labels import street_few_labels
 from nearfar.segmentation.evaluation import evaluate
-from nearfar.segmentation.methods.space_engage import SpaceEngage, SpaceViews, warn_if_out_of_reach
+from nearfar.segmentation.methods.space_engage import SpaceEngage
+from nearfar.segmentation.spaces import SpaceViews, follow, warn_if_out_of_reach
 
 SMALL = {"representation_dim": 16, "decoder_width": 32, "queries": 16, "negatives": 16}
 
@@ -125,8 +126,7 @@ def test_thresholds_out_of_reach_are_named() -> None:
         SpaceEngage("small-pyramid", 21, supervision="logits", proto_temperature=0.5)
 
 
-def test_image_weights_count_sure_pixels(streets) -> None:
-    method = engaged(streets, sure=0.9)
+def test_image_weights_count_sure_pixels() -> None:
     logits = torch.randn(2, 16, 4, 5)
     pseudo = torch.randint(0, 16, (2, 4, 5))
     pseudo[0, 0] = 255
@@ -139,8 +139,8 @@ def test_image_weights_count_sure_pixels(streets) -> None:
             if label != 255:
                 terms += weight * float(F.cross_entropy(logits[n].flatten(1)[:, p], torch.tensor(label)))
                 count += 1
-    assert method.follow(logits, pseudo, confidence).item() == pytest.approx(terms / count, rel=1e-5)
-    assert method.follow(logits, torch.full_like(pseudo, 255), confidence).item() == 0
+    assert follow(logits, pseudo, confidence, 0.9).item() == pytest.approx(terms / count, rel=1e-5)
+    assert follow(logits, torch.full_like(pseudo, 255), confidence, 0.9).item() == 0
 
 
 def test_cutmix_masks_half_of_every_image_and_moves_everything_alike() -> None:

@@ -11,10 +11,11 @@ import torch
 from nearfar import losses
 from nearfar.encoders.seq2seq import Seq2SeqLM, diverse_candidates, encoded, seq2seq_model
 from nearfar.reproductions.arms import build
+from nearfar.text.candidates import Ranking, averaged, chosen_beams
 from nearfar.text.data import load
 from nearfar.text.data.records import Renderings, faithful
 from nearfar.text.field import FIELD
-from nearfar.text.methods.cont import Ranking, Search, averaged, chosen_beams
+from nearfar.text.methods.cont import Search
 from nearfar.text.overlap import bleu, ngram_overlap
 from nearfar.training import Data, Training, fit
 from tests.losses.registry import draw

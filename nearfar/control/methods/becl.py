@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nearfar.control.data import Sampling, Transitions
-from nearfar.control.data.acting import acted, watched
 from nearfar.control.method import Agent, kept_parts, known
 from nearfar.control.networks import Actor, Policy, mlp
-from nearfar.control.spaces import Spaces, one_hot
+from nearfar.control.skills import walk_skills
+from nearfar.control.spaces import Spaces
 from nearfar.losses import becl, becl_alone, soft_target, value_regression
 from nearfar.parts import MomentumEncoder
 from nearfar.system import Scores
@@ -155,21 +153,3 @@ class BeCL(Agent):
                 "skills told apart": float((far.argmin(2) == np.arange(count)).mean()),
             }
         )
-
-
-def walk_skills(agent: Any, where: Any, seed: int) -> np.ndarray:
-    """What is observed (T, N, D) while environment i follows skill i modulo their number, all from one beginning."""
-    rng = np.random.default_rng(seed)
-    sampling = agent.sampling
-    told = one_hot(np.arange(where.count) % sampling.skills, sampling.skills)
-    where.reset(rng)
-    state = where.state_dict()
-    for name in where.parts:  # one beginning for all
-        axis = state[name].shape.index(where.count)
-        state[name] = np.broadcast_to(state[name].take([0], axis), state[name].shape)
-    where.load_state_dict({name: np.array(value) for name, value in state.items()})
-    seen = [where.observe()]
-    for _ in range(min(sampling.skill_steps, where.limit - 1)):
-        actions = acted(agent, watched(seen[-1], told), rng, where.spaces)
-        seen.append(where.step(actions, rng).observations)
-    return np.stack(seen)

@@ -7,45 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.feature_selection import mutual_info_classif
 from torch import Tensor, nn
 
+from nearfar.decoding.autoencoder import Autoencoder
 from nearfar.decoding.data.prompts import PromptBatch, Prompts
 from nearfar.decoding.engine import Branch, Place
 from nearfar.decoding.engine.hooks import edited, last_states
 from nearfar.decoding.evaluation import plain
 from nearfar.decoding.learned import LearnedDecoder
 from nearfar.decoding.method import Decoder, Model, Writing
-from nearfar.losses import Latents, functional_activations, knowledge_features, steer
+from nearfar.losses import steer
 from nearfar.training import Optimization
-
-
-class Autoencoder(nn.Module):
-    """States (N, D) through L rectified latents of which the k largest are kept, and back; and which latents speak for
-    the context and for memory (L,), with the activations that each behaviour has (L,)."""
-
-    for_context: Tensor
-    for_memory: Tensor
-    context_level: Tensor
-    memory_level: Tensor
-
-    def __init__(self, width: int, latents: int, k: int) -> None:
-        super().__init__()
-        directions = nn.functional.normalize(torch.randn(latents, width), dim=1)
-        self.decoder, self.encoder = nn.Parameter(directions.clone()), nn.Parameter(directions)
-        self.encoder_bias, self.decoder_bias = nn.Parameter(torch.zeros(latents)), nn.Parameter(torch.zeros(width))
-        self.k = k
-        for name in ("for_context", "for_memory", "context_level", "memory_level"):
-            self.register_buffer(name, torch.zeros(latents))
-
-    @property
-    def latents(self) -> Latents:
-        return Latents(self.encoder, self.encoder_bias, self.decoder, self.decoder_bias)
-
-    def forward(self, states: Tensor) -> Tensor:
-        z = self.latents.activations(states)
-        best = z.topk(self.k, -1)
-        return torch.zeros_like(z).scatter(-1, best.indices, best.values) @ self.decoder + self.decoder_bias
 
 
 class SpARE(LearnedDecoder):
@@ -140,20 +112,8 @@ class SpARE(LearnedDecoder):
             ValueError: the model does not show both behaviours.
         """
         rows, labels, losses = self.behaviour(data)
-        z = self.encoder.latents.activations(
-            torch.cat([self.states(batch) for batch in self.batches(data, rows)]).to(self.encoder.decoder)
-        )
-        information = torch.as_tensor(
-            mutual_info_classif(z.cpu().numpy(), labels, random_state=0), dtype=torch.float32, device=z.device
-        )
-        told = torch.as_tensor(labels == 1, device=z.device)
-        expectation = z[told].mean(0) - z[~told].mean(0)
-        context, memory = knowledge_features(information, expectation, proportion=self.proportion)
-        e, (from_memory, from_context) = self.encoder, losses.to(z)
-        e.for_context.zero_()[context] = 1.0
-        e.for_memory.zero_()[memory] = 1.0
-        e.context_level.copy_(functional_activations(z[told], from_memory[told], from_context[told]))
-        e.memory_level.copy_(functional_activations(z[~told], from_context[~told], from_memory[~told]))
+        states = torch.cat([self.states(batch) for batch in self.batches(data, rows)])
+        self.encoder.choose(states, labels, losses, proportion=self.proportion)
 
     def behaviour(self, data: Prompts) -> tuple[np.ndarray, np.ndarray, Tensor]:
         """Prompts that show one of the two behaviours: their rows, 1 for the context's answer and 0 for memory's, and
@@ -194,8 +154,7 @@ class SpARE(LearnedDecoder):
     def edit(self, states: Tensor) -> Tensor:
         """States (N, D) steered to the wanted behaviour."""
         e = self.encoder
-        sets = {"context": (e.for_context, e.context_level), "memory": (e.for_memory, e.memory_level)}
-        (add, add_to), (remove, remove_to) = sets[self.use], sets["memory" if self.use == "context" else "context"]
+        (add, add_to), (remove, remove_to) = e.sets if self.use == "context" else e.sets[::-1]
         return steer(
             states.to(e.decoder),
             e.latents,

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.evaluation import ssim
 from nearfar.generation.cuttings import cuttings
-from nearfar.generation.data.pictures import PictureBatch
-from nearfar.generation.data.styles import ContentsAndStyles, StyledBatch, drawn_styles
-from nearfar.generation.data.whole import at_own_sizes
-from nearfar.generation.evaluation import COUNT
-from nearfar.generation.features import features
+from nearfar.generation.data.styles import StyledBatch
 from nearfar.generation.made import Made, Picture
 from nearfar.generation.method import BATCH, Draws, Generates
-from nearfar.generation.stylizing import LEAST, Mode, StyleNetwork, feature_network, fitting, temporal_error
+from nearfar.generation.styled import beside_styles, style_scores
+from nearfar.generation.stylizing import LEAST, Mode, StyleNetwork, feature_network, fitting
 from nearfar.generation.upscaling import as_pixels
-from nearfar.generation.writing import asked
 from nearfar.losses import coherence_contrast, style_statistics
-from nearfar.sources.data import Data, Subset, in_order
+from nearfar.sources.data import Data
 from nearfar.system import Scores
 from nearfar.training import Method, Optimization, Phase
-from nearfar.training.embed import to_device
 
 
 class StyleViews(NamedTuple):
@@ -182,42 +174,6 @@ class CCPL(Generates, Method):  # type: ignore[misc]
             found.append(Made(row, {"": Picture(as_pixels(made))}, given=Picture(as_pixels(content[0]))))
         return found
 
-    def _styled(self, styles: Tensor, images: Tensor) -> Tensor:
-        return self.encoder(images, styles)
-
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
-        """Of held-out contents in held-out styles:
-
-        - ``temporal error``: a content and the same moved by 2 pixels with a little noise are made alike, and the mean
-          absolute difference of what was made, moved back, is taken on the scale of 0 to 1; lower is better;
-        - ``style error``: mean squared difference of the made picture's and the style's statistics in random
-          convolutions (:class:`nearfar.generation.features.RandomConvolutions`), lower is better;
-        - ``content ssim``: structural similarity to the content.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        temporal, style, content = [], [], []
-        for _, batch in in_order(asked(data).sample(COUNT), BATCH):
-            batch = to_device(batch, self.device)
-            images, styles = batch.images.float() / 255, batch.styles.float() / 255
-            with self.frozen():
-                temporal.append(temporal_error(partial(self._styled, styles), images, generator))
-                made = self.encoder(images, styles)
-            pixels, wanted, given = (np.stack([as_pixels(x) for x in each]) for each in (made, styles, images))
-            style.append(np.square(features(pixels) - features(wanted)).mean(1))
-            content.append(ssim(pixels, given))
-        means = (float(torch.cat(temporal).mean()), *(float(np.concatenate(each).mean()) for each in (style, content)))
-        names = ("temporal error", "style error", "content ssim")
-        return Scores(dict(zip(names, means, strict=True)), lower=names[:2])
-
-
-def beside_styles(data: Data) -> Data:
-    """Contents in files at their own sizes; contents without styles beside drawn textures."""
-    if isinstance(data, Subset):
-        inside = beside_styles(data.data)
-        return data if inside is data.data else Subset(inside, data.indices)
-    if isinstance(data, ContentsAndStyles):
-        contents = at_own_sizes(data.pictures)
-        return data if contents is data.pictures else ContentsAndStyles(contents, data.styles)
-    if data.gives is PictureBatch:
-        return ContentsAndStyles(at_own_sizes(asked(data)), drawn_styles())
-    return data
+        """See :func:`nearfar.generation.styled.style_scores`."""
+        return style_scores(self.encoder, self, data, seed=seed)

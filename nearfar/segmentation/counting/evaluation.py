@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+from torch import Tensor
 
 from nearfar.system import Scores
 
@@ -29,6 +32,12 @@ class CountErrors:
             # Pairs out of reach must not be bought with the distance of others.
             chosen = linear_sum_assignment(np.where(distance <= RADIUS, distance, 10.0))
             self.right += int((distance[chosen] <= RADIUS).sum())
+
+    def add_all(self, found: Sequence[Sequence[Tensor]], true: Sequence[Sequence[Tensor]]) -> None:
+        """Of every picture of a batch the points of each of its phrases."""
+        for said, there in zip(found, true, strict=True):
+            for points, wanted in zip(said, there, strict=True):
+                self.add(points.numpy(), wanted.cpu().numpy())
 
     def scores(self, name: str) -> Scores:
         """``mae`` and ``rmse`` of the counts (lower is better), and ``f1`` of the points, of the set ``name``."""

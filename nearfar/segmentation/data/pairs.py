@@ -140,3 +140,23 @@ def street_pairs(
     splits = {name: RenderedScenes(held_out, (name,), shape, name=name) for name in (adverse, normal)}
     source = RenderedScenes(range(count), (normal,), shape, name=normal)
     return PairedScenes(source, windows[0], windows[1], shift.copy(), name="street-pairs", splits=splits)
+
+
+class PairViews(NamedTuple):
+    """Pairs of pictures (N, 3, h, w), what the source model makes of the adverse ones (N, h, w), and their flow and
+    its log-variance; see :class:`nearfar.segmentation.data.pairs.PairBatch`."""
+
+    adverse: Tensor
+    labels: Tensor
+    normal: Tensor
+    flow: Tensor
+    log_variance: Tensor
+
+
+def mirrored(views: PairViews, which: Tensor) -> PairViews:
+    """The pairs that ``which`` (N,) names left to right, with their flow."""
+    turned = PairViews(*(x.flip(-1) for x in views))
+    turned.flow[:, 0].neg_()
+    return PairViews(
+        *(torch.where(which.view(-1, *[1] * (x.ndim - 1)), t, x) for x, t in zip(views, turned, strict=True))
+    )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nearfar.common.share import for_examples
-from nearfar.losses import focal_loss, token_phrase_agreement, token_supcon
+from nearfar.losses import token_phrase_agreement, token_supcon
 from nearfar.parts import MLPHead
+from nearfar.segmentation.counting.detection import Detection, check_phrases, most_similar
 from nearfar.segmentation.counting.evaluation import CountErrors
-from nearfar.segmentation.counting.network import CountingNetwork, matched
+from nearfar.segmentation.counting.network import CountingNetwork
 from nearfar.segmentation.counting.pictures import CountBatch
 from nearfar.sources.data import Data, in_order
 from nearfar.system import Scores
@@ -20,30 +20,6 @@ from nearfar.training import Method, Optimization
 from nearfar.training.embed import to_device
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What finding points costs; the values are those of GroundingREC (``utils/criterion.py``).
-
-    Args:
-        class_cost: weight of the score where points are assigned to tokens.
-        point_cost: weight there of the distance, in shares of the picture's side.
-        label_weight: of the focal loss of all tokens.
-        point_weight: of the L1 distance of assigned points.
-        alpha, gamma: of the focal loss, see :func:`nearfar.losses.focal_loss`.
-    """
-
-    class_cost: float = 5.0
-    point_cost: float = 1.0
-    label_weight: float = 5.0
-    point_weight: float = 1.0
-    alpha: float = 0.25
-    gamma: float = 2.0
-
-    def __post_init__(self) -> None:
-        if min(vars(self).values()) < 0:
-            raise ValueError(f"costs and weights of detection must be at least 0, got {vars(self)}")
 
 
 class CountViews(NamedTuple):
@@ -149,19 +125,9 @@ class CREX(Method):
         return CountViews(images, [phrase for said in batch.phrases for phrase in said], owners, turned)
 
     def loss(self, views: CountViews) -> dict[str, Tensor]:
-        seen, d = self.encoder.see(views.images), self.detection
+        seen = self.encoder.see(views.images)
         logits, keys = self.encoder.logits(seen.tokens, views.phrases, views.owners)
-        named = torch.zeros_like(logits, dtype=torch.bool)
-        distances = []
-        for r, (owner, targets) in enumerate(zip(views.owners, views.points, strict=True)):
-            where = seen.points[owner]
-            tokens, wanted = matched(logits[r], where, targets, class_cost=d.class_cost, point_cost=d.point_cost)
-            named[r, tokens] = True
-            distances.append((where[tokens] - targets[wanted]).abs().sum())
-        terms = {
-            "label": d.label_weight * focal_loss(logits, named.to(logits.dtype), alpha=d.alpha, gamma=d.gamma),
-            "point": d.point_weight * torch.stack(distances).sum() / named.sum().clamp_min(1),
-        }
+        terms, named = self.detection.terms(logits, seen.points[views.owners], views.points)
         if self.contrast != "none" and self.progress >= self.contrast_start:
             if self.assignment == "similar":
                 named = most_similar(logits.detach(), named.sum(1))
@@ -188,10 +154,7 @@ class CREX(Method):
 
     def locate(self, batch: CountBatch) -> list[list[Tensor]]:
         """For every phrase of every picture the points (K, 2) that it names, (x, y) as shares of the side."""
-        for said in batch.phrases:
-            for phrase in said:
-                if not any(c.isalnum() for c in phrase):
-                    raise ValueError(f"the phrase {phrase!r} has no words; say what is to be counted")
+        check_phrases(batch.phrases)
         seen = self.encoder.see(batch.images.to(self.device))
         found = []
         for n, said in enumerate(batch.phrases):
@@ -211,15 +174,6 @@ class CREX(Method):
             errors = CountErrors()
             for _, batch in in_order(held_out, BATCH):
                 with self.frozen():
-                    found = self.locate(to_device(batch, self.device))
-                for said, true in zip(found, batch.points, strict=True):
-                    for points, there in zip(said, true, strict=True):
-                        errors.add(points.numpy(), there.cpu().numpy())
+                    errors.add_all(self.locate(to_device(batch, self.device)), batch.points)
             scores.add(errors.scores(name))
         return scores
-
-
-def most_similar(logits: Tensor, counts: Tensor) -> Tensor:
-    """(R, M) boolean: of each phrase the ``counts`` (R,) tokens with the largest logits."""
-    ranks = logits.argsort(1, descending=True).argsort(1)
-    return ranks < counts[:, None]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,59 +13,12 @@ from nearfar.common.randomness import seed_torch
 from nearfar.encoders.seq2seq import Seq2SeqLM, diverse_candidates, encoded, seq2seq_model
 from nearfar.encoders.tokens import Tokens
 from nearfar.losses import ranked_margin
-from nearfar.sources.data import in_order
 from nearfar.system import Scores
+from nearfar.text.candidates import Ranked, Ranking, Search, averaged, chosen_beams, ranked
 from nearfar.text.method import TextBatch
-from nearfar.text.overlap import bleu, ngram_overlap
+from nearfar.text.written import writing_scores, written
 from nearfar.training import Data, Method, Optimization
 from nearfar.training.steps import Phase, Terms
-
-COPY = 0.99
-"""A candidate whose overlap is above this is the reference itself, which ranks first already."""
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """What is compared with the reference, and how.
-
-    Args:
-        sampled: candidates that the model writes for each source.
-        diversity: penalty of a token that another candidate has at the same place, at least 0.
-        kept: candidates of each source, the reference counted.
-        margin: for each rank, at least 0.
-        tie: overlaps that differ by no more are equal.
-    """
-
-    sampled: int = 12
-    diversity: float = 2.0
-    kept: int = 16
-    margin: float = 0.01
-    tie: float = 0.01
-
-
-@dataclass(frozen=True)
-class Search:
-    """How texts are written afterwards.
-
-    Args:
-        beams: of the beam search, at least 1.
-        balance: weight of the similarity against the likelihood, in [0, 1].
-        length_penalty: exponent of the length that a beam's log-probability is divided by.
-    """
-
-    beams: int = 8
-    balance: float = 0.5
-    length_penalty: float = 1.0
-
-
-class Ranked(NamedTuple):
-    """A source's tokens, its target's ids (B, T), and with ranks candidates (B, K, T'), overlaps and which count."""
-
-    source: Tokens
-    target: Tensor
-    candidates: Tensor | None = None
-    oracle: Tensor | None = None
-    valid: Tensor | None = None
 
 
 class CoNT(Method):
@@ -147,15 +99,7 @@ class CoNT(Method):
             own = diverse_candidates(
                 self.lm, source, groups=how.sampled, penalty=how.diversity, max_length=self.lengths[1]
             )
-        width = max(own.shape[2], gold.shape[1])
-        own, gold = (F.pad(ids, (0, width - ids.shape[-1]), value=pad) for ids in (own, gold))
-        others = torch.cat([own, gold.expand(len(gold), *gold.shape)], 1)
-        overlap = ngram_overlap(gold, others, pad)
-        overlap[overlap > COPY] = -1.0
-        best, rows = overlap.topk(min(how.kept - 1, overlap.shape[1]), 1)
-        chosen = others.gather(1, rows.unsqueeze(2).expand(-1, -1, width))
-        oracle = torch.cat([torch.ones_like(best[:, :1]), best], 1)
-        return torch.cat([gold.unsqueeze(1), chosen], 1), oracle, oracle >= 0
+        return ranked(gold, own, kept=how.kept, pad=pad)
 
     def loss(self, views: Ranked) -> Terms:
         source, labels = views.source, views.target.masked_fill(views.target == self.lm.tokenizer.pad_token_id, -100)
@@ -209,35 +153,9 @@ class CoNT(Method):
 
     def generate(self, data: Data, *, seed: int = 0) -> Iterator[dict[str, Any]]:
         """One mapping a source: ``id``, ``source``, ``text`` and, where it is known, ``target``."""
-        held = data.splits().get("test", data)
         seed_torch(seed, self.device)  # nothing is drawn today
-        for rows, batch in in_order(held, 32):
-            with self.frozen():
-                texts = self.write(batch.sentences)
-            targets = batch.positives or [None] * len(texts)
-            for row, text, source, target in zip(rows.tolist(), texts, batch.sentences, targets, strict=True):
-                yield {"id": row, "source": source, "text": text, **({} if target is None else {"target": target})}
+        yield from written(self, data)
 
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
-        """``bleu`` of words, ``exact``: the share of texts that are their target, and ``words``: how long they are."""
-        made = [*self.generate(data, seed=seed)]
-        if "target" not in made[0]:
-            raise ValueError(f"{data.name} has no targets to compare with; give a table of source and target")
-        texts, targets = [row["text"] for row in made], [row["target"] for row in made]
-        scores = Scores(neither=["words"])
-        scores["bleu"] = bleu(texts, targets)
-        scores["exact"] = sum(a == b for a, b in zip(texts, targets, strict=True)) / len(texts)
-        scores["words"] = sum(len(text.split()) for text in texts) / len(texts)
-        return scores
-
-
-def averaged(projected: Tensor, there: Tensor) -> Tensor:
-    """The mean (N, D) of rectified states (N, T, D) over all tokens but the last of those that are ``there`` (N, T)."""
-    before_last = there.cumsum(1) < there.sum(1, keepdim=True)
-    weights = (before_last & (there > 0)).unsqueeze(2).to(projected.dtype)
-    return (F.relu(projected) * weights).sum(1) / weights.sum(1).clamp_min(1)
-
-
-def chosen_beams(logps: Tensor, similarities: Tensor, balance: float) -> Tensor:
-    """Row by row the beam (N,) with the largest sum of its share of log-probability and its similarity, (N, K) each."""
-    return ((1 - balance) * logps / (-logps).sum(1, keepdim=True) + balance * similarities).argmax(1)
+        """See :func:`nearfar.text.written.writing_scores`."""
+        return writing_scores([*self.generate(data, seed=seed)], data)
