@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
+import textwrap
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,8 @@ SHARED_ROOMS = {
     "labels": ("nearfar.vision.data", "nearfar.vision.views", "nearfar.vision.method"),
 }
 """What a field may take of another: never its methods."""
+LONGEST_METHOD = 120
+"""Lines of code in a method's file."""
 ABOVE_A_FIELD = {"commands": {"workflow", "cli", "catalogue"}}
 """A field's commands are part of the command line, and its module ``commands`` alone may look up to it."""
 
@@ -107,6 +112,47 @@ def test_packages_without_a_processor_build_are_never_imported(package: str) -> 
 
 def test_no_file_is_too_long_to_explain() -> None:
     assert not [str(p) for p in files() if len(p.read_text().splitlines()) > 420]
+
+
+def code_lines(text: str) -> int:
+    """Lines that are neither blank nor a comment nor a docstring, of modules, classes, functions and attributes."""
+    said: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            said.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return len(code - said)
+
+
+def test_lines_of_code_are_counted_without_words() -> None:
+    text = '"""Doc\n\nof two."""\n\nx = 1  # why\n"""Of x."""\n# alone\n\n\ndef f():\n    """Doc."""\n'
+    text += '    return """a\nb"""\n'
+    assert code_lines(text) == 4
+
+
+def test_no_method_is_longer_than_its_papers_section() -> None:
+    """What is longer has a formula that belongs to losses, or machinery that belongs to parts or to its field."""
+    own = [p for p in files() if {"methods", "procedures"} & {*p.relative_to(ROOT).parts[1:-1]}]
+    assert len(own) > 150
+    long = {str(p.relative_to(ROOT)): n for p in own if (n := code_lines(p.read_text())) > LONGEST_METHOD}
+    assert not long, long
+
+
+def test_constructors_do_not_dominate_methods() -> None:
+    """Of the first version's methods 46% was ``__init__``; settings that travel together are dataclasses."""
+    code = init = 0
+    for path in (p for p in files() if p.parent.name == "methods"):
+        text = path.read_text()
+        code += code_lines(text)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+                init += code_lines(textwrap.dedent("\n".join(lines)))
+    assert init / code < 0.4, f"{init / code:.0%} of the methods' code is __init__"
 
 
 def test_methods_use_the_engines_hooks_and_not_lightnings() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nearfar.control.data.episodes import Episodes
+from nearfar.control.spaces import one_hot
+from nearfar.losses import return_contrast
 from nearfar.parts.diffusion import Diffusion
 
 
@@ -42,6 +46,32 @@ class Contrast:
             raise ValueError(
                 f"contrast.upper must be in (0, 1] and contrast.lower in [0, 1), got {self.upper} and {self.lower}"
             )
+
+    def extremes(self, episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
+        """The observations of the states of highest value and of those of lowest, at least one of either."""
+        states = episodes.observations[np.argsort(-episodes.values(self.discount), kind="stable")]
+        high, low = (max(int(share * len(states)), 1) for share in (self.upper, self.lower))
+        return states[:high], states[-low:]
+
+    def loss(self, plans: Tensor, high: Tensor, low: Tensor) -> Tensor:
+        """The weighted contrast of the codes of plans (B, H, D) with those drawn for each, (B, E, H, D)."""
+        return self.weight * return_contrast(
+            plans,
+            high,
+            low if self.lower else None,
+            temperature=self.temperature,
+            include_positive=self.include_positive,
+        )
+
+
+def plan_rows(episodes: Episodes, choices: int) -> np.ndarray:
+    """(R, A + S): what was done, one-hot of so many ``choices`` where these are not 0, beside what was observed, for
+    every step of every episode but its last."""
+    steps = np.ones(len(episodes.rewards), bool)
+    steps[episodes.starts + episodes.lengths - 1] = False
+    at = np.flatnonzero(steps)
+    done = episodes.actions[at]
+    return np.concatenate([one_hot(done, choices) if choices else done, episodes.observations[at]], 1)
 
 
 @dataclass(frozen=True)

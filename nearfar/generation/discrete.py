@@ -129,6 +129,16 @@ def level_chances(history: Tensor, seen: Tensor) -> Tensor:
     return root / root.sum()
 
 
+@torch.no_grad()
+def remember(history: Tensor, seen: Tensor, t: Tensor, fit: Tensor) -> None:
+    """Take the fits (B,) at levels (B,) into the moving mean of their squares (T,), and count them in ``seen`` (T,)."""
+    squares = fit.to(history).square()
+    count = torch.zeros_like(seen).index_add(0, t, torch.ones_like(squares))
+    mean = torch.zeros_like(history).index_add(0, t, squares) / count.clamp_min(1)
+    history.copy_(torch.where(count > 0, 0.1 * mean + 0.9 * history, history))
+    seen += count
+
+
 def certain(tokens: Tensor, count: int) -> Tensor:
     """(B, count, L) float32 log-probabilities of tokens (B, L) that are known; others have 1e-30."""
     return F.one_hot(tokens, count).mT.float().clamp_min(1e-30).log()

@@ -10,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfar.encoders.causal import left_padded, positions_of
 from nearfar.encoders.tokens import HashTokenizer
+from nearfar.generation.method import Draws
+from nearfar.generation.token_decoding import Decoding
 
 LONGEST = 16
 """Words of a caption that are read, and a start token."""
@@ -245,7 +248,29 @@ class Reader(nn.Module):
         if width < 256:  # on a processor the gradients of the fused attention cost small networks most of their time
             self.llama.set_attn_implementation("eager")
         self.memory = Memory(memory, places)
+        self.alphabet, self.places = alphabet, places
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) to logits (B, T, len(alphabet))."""
         return self.llama(input_ids=ids, use_cache=False).logits
+
+    @torch.no_grad()
+    def continued(self, rows: list[list[int]], decoding: Decoding, draws: Draws) -> Tensor:
+        """(B, L) tokens of pictures after B beginnings, each once or once with its caption and once without."""
+        ids, mask = left_padded(rows, self.alphabet.padding, device=self.llama.device)
+        place, cache, found = positions_of(mask), None, []
+        for _ in range(self.places):
+            read = self.llama(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=place,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            looks = read.logits[:, -1, : self.alphabet.pictures].float().chunk(decoding.streams)
+            new = draws.choose(decoding.chances(*looks))
+            ids, cache = new.repeat(decoding.streams)[:, None], read.past_key_values
+            mask, place = torch.cat([mask, torch.ones_like(ids)], 1), place[:, -1:] + 1
+            found.append(new)
+        return torch.stack(found, 1)

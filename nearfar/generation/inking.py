@@ -27,6 +27,21 @@ def offsets(points: Tensor) -> Tensor:
     return torch.cat([ways, points[:, 2:], ends], 1)
 
 
+def padded_offsets(points: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """:func:`offsets` of N inks (P, 3) as (N, longest, 4), and which of them are there (N, longest) bool."""
+    steps = [offsets(each) for each in points]
+    there = pad_sequence([torch.ones(len(each), dtype=torch.bool, device=each.device) for each in steps], True)
+    return pad_sequence(steps, batch_first=True), there
+
+
+def style_retrieval(first: Tensor, second: Tensor, writers: Tensor) -> float:
+    """How often what is nearest to the style of a first half (N, D) among all second halves (N, D) is by its writer
+    (N,), or, where that is unknown and below 0, its own."""
+    nearest = (first @ second.T).argmax(1)
+    own = nearest == torch.arange(len(nearest), device=nearest.device)
+    return float(torch.where(writers < 0, own, writers[nearest] == writers).float().mean())
+
+
 def points_along(steps: Tensor) -> Tensor:
     """The points (P, 3) of steps (P, 4)."""
     return torch.cat([steps[:, :2].cumsum(0) / SCALE, steps[:, 2:3]], 1)

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nearfar.generation.data.ink import InkBatch
+
+GAP = (0.4, 0.9)
+"""Room between joined inks, as a share of the height of a hand."""
+
 
 def halves(points: Tensor) -> tuple[Tensor, Tensor]:
     """Both halves of an ink (P, 3), parted where the pen rises nearest to the middle, or else in the middle."""
@@ -48,3 +53,28 @@ def foot(ink: Tensor) -> Tensor:
     ends = (ink[:-1, 2].nonzero()[:, 0] + 1).tolist()
     bounds = zip([0, *ends], [*ends, len(ink)], strict=True)
     return torch.stack([ink[a:b, 1].max() for a, b in bounds]).median()
+
+
+def with_mates(
+    batch: InkBatch, drawn: Sequence[Sequence[float]], share: float, most: int
+) -> tuple[list[Tensor], list[str]]:
+    """Inks of which some are joined to others of the batch by the same writer, with what they say.
+
+    Args:
+        batch: N inks.
+        drawn: for each 3 + 2 * ``most`` numbers in [0, 1): whether it is joined, to how many, one that is not used
+            here, to which ones, and with which gaps.
+        share: of the inks that are joined, in [0, 1].
+        most: inks in one.
+    """
+    points, texts = [], []
+    for n, numbers in enumerate(drawn):
+        chosen = [n]
+        if numbers[0] < share:
+            mates = (batch.writers == batch.writers[n]).nonzero()[:, 0].tolist()
+            count = 1 + int(numbers[1] * (most - 1))
+            chosen += [mates[int(each * len(mates))] for each in numbers[3 : 3 + count]]
+        gaps = [GAP[0] + (GAP[1] - GAP[0]) * each for each in numbers[3 + most :]]
+        points.append(joined([batch.points[i] for i in chosen], gaps))
+        texts.append(" ".join(batch.texts[i] for i in chosen))
+    return points, texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,10 @@ from nearfar.sources.data import Data, Subset, in_order
 from nearfar.system import Scores
 from nearfar.training import Method
 from nearfar.training.embed import to_device
+
+
+def _in(styled: Callable[[Tensor, Tensor], Tensor], styles: Tensor, images: Tensor) -> Tensor:
+    return styled(images, styles)
 
 
 def style_scores(styled: Callable[[Tensor, Tensor], Tensor], method: Method, data: Data, *, seed: int) -> Scores:
@@ -45,7 +50,7 @@ def style_scores(styled: Callable[[Tensor, Tensor], Tensor], method: Method, dat
         batch = to_device(batch, method.device)
         images, styles = batch.images.float() / 255, batch.styles.float() / 255
         with method.frozen():
-            temporal.append(temporal_error(lambda shown, styles=styles: styled(shown, styles), images, generator))
+            temporal.append(temporal_error(partial(_in, styled, styles), images, generator))
             made = styled(images, styles)
         pixels, wanted, given = (np.stack([as_pixels(x) for x in each]) for each in (made, styles, images))
         style.append(np.square(features(pixels) - features(wanted)).mean(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -64,6 +65,11 @@ class WaveletCritic(nn.Module):
             bands = F.leaky_relu(normed, 0.2)
             found.append(bands if self.activation == "post" else normed)
         return found
+
+    def stacked(self, pictures: Sequence[Tensor], layers: Sequence[int]) -> list[Tensor]:
+        """For each of some blocks the maps (P, N, C, h, w) of P versions of pictures (N, 3, H, W)."""
+        found = [self.features(haar_bands(each), max(layers)) for each in pictures]
+        return [torch.stack([maps[layer] for maps in found]) for layer in layers]
 
     def score(self, images: Tensor) -> Tensor:
         """(16 N,) scores of the patches of pictures, higher is more real."""

@@ -111,3 +111,12 @@ def load(data: Any = None, *, size: int | None = None) -> Data:
         cut = max(len(images) // 5, 1)
         return captioned(images.subset(order[cut:]), 0, {"test": captioned(images.subset(order[:cut]), 1)})
     return captioned(images, 0, {"test": next(iter(held_out.values()))})
+
+
+def synonyms(words: Tensor, num_classes: int, generator: torch.Generator) -> Tensor:
+    """Captions (N, WORDS) with a fifth of their words drawn anew, but never those that name the class."""
+    draw: dict[str, Any] = {"generator": generator, "device": words.device}
+    swapped = torch.rand(words.shape, **draw) < 0.2
+    swapped[:, 0] = False
+    fill = torch.randint(num_classes, num_classes + FILLERS, words.shape, **draw)
+    return torch.where(swapped, fill, words)

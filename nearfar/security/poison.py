@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nearfar.evaluation import detection
+
 
 def attack_success(predicted: np.ndarray, labels: np.ndarray, target: int) -> float:
     """Share of pictures that are not of the target class and are taken for it.
@@ -70,3 +72,20 @@ def misaligned(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
     """(N,) one minus the cosine of each picture with its own caption."""
     a, b = (z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12) for z in (images, texts))
     return 1 - (a * b).sum(1)
+
+
+def found_by(images: np.ndarray, texts: np.ndarray, groups: np.ndarray, poison: np.ndarray) -> dict[str, float]:
+    """How well each measure finds the poison among training pairs: its AUROC.
+
+    Args:
+        images, texts: (N, D) embeddings of pairs.
+        groups: (N,) what the captions name.
+        poison: (N,) bool, which pairs the attacker replaced.
+    """
+    scores = {
+        "outlier factor": outlier_scores(images),
+        "neighbours": neighbour_distances(images),
+        "spectral": spectral_scores(images, groups),
+        "misaligned": misaligned(images, texts),
+    }
+    return {f"found by {name}": float(detection(each, poison)["auroc"]) for name, each in scores.items()}

@@ -14,7 +14,8 @@ from nearfar.generation.data import Blank, load
 from nearfar.generation.discrete import MaskAndReplace, level_chances
 from nearfar.generation.evaluation import agreement
 from nearfar.generation.made import Made, Picture
-from nearfar.generation.methods.cdcd import CDCD, TokenViews
+from nearfar.generation.methods.cdcd import CDCD
+from nearfar.generation.token_fit import TokenViews
 from nearfar.generation.token_negatives import Contrast, negative_tokens, reordered
 from nearfar.generation.token_net import Condition, TokenNet
 from nearfar.generation.tokens import GreyTokens, VQTokens, open_tokens

@@ -146,7 +146,7 @@ def test_tokens_with_a_cache_are_those_of_whole_rows(digits: Any, learned: CM3Le
             return chances.argmax(1)
 
     with torch.no_grad():
-        found = learned._continued([*rows, empty, empty], First())  # type: ignore[arg-type]
+        found = learned.encoder.continued([*rows, empty, empty], learned.decoding, First())  # type: ignore[arg-type]
         for row, tokens in zip(rows, found.tolist(), strict=True):
             for n, token in enumerate(tokens):
                 told, not_told = (learned.encoder(torch.tensor([[*r, *tokens[:n]]]))[0, -1, :16] for r in (row, empty))

@@ -14,8 +14,9 @@ import torch
 from nearfar.generation.data import load
 from nearfar.generation.data.speech import DRAWN, FORMANTS, MEL, RATE, Speech, Utterances, speech
 from nearfar.generation.method import Draws
-from nearfar.generation.methods.ctap_diffusion_tts import CTAPDiffusion, Sizes
+from nearfar.generation.methods.ctap_diffusion_tts import CTAPDiffusion
 from nearfar.generation.speaking import Denoiser, Frames, Standard, Voice, lengthened, there
+from nearfar.generation.speech_diffusions import Sizes
 from nearfar.losses import info_nce
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.generation.ctap_diffusion_tts import Averaged

@@ -16,8 +16,8 @@ from nearfar.generation.data.drawn_ink import LETTERS, some_text, written_by
 from nearfar.generation.data.ink import Ink, Inks
 from nearfar.generation.inking import PER_LETTER, offsets, points_along
 from nearfar.generation.method import Draws
-from nearfar.generation.methods.dss_ink import GAP, DSSInk
-from nearfar.generation.pieces import halves, joined, pieces, side_by_side
+from nearfar.generation.methods.dss_ink import DSSInk
+from nearfar.generation.pieces import GAP, halves, joined, pieces, side_by_side
 from nearfar.losses import ink_likelihood
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.generation.dss_ink import edits

@@ -14,9 +14,10 @@ from torch import Tensor
 from nearfar import losses, workflow
 from nearfar.catalogue import find
 from nearfar.cli import main
+from nearfar.generation.autoencoding import Noise
 from nearfar.generation.data import Blank, load
 from nearfar.generation.method import Draws
-from nearfar.generation.methods.infodiffusion import InfoDiffusion, Noise
+from nearfar.generation.methods.infodiffusion import InfoDiffusion
 from nearfar.generation.priors import prior_sample
 from nearfar.generation.unet import Widths
 from nearfar.parts.diffusion import Diffusion

@@ -13,7 +13,8 @@ from PIL import Image, ImageEnhance
 from nearfar.generation.cuttings import cuttings
 from nearfar.generation.data import load
 from nearfar.generation.data.photos import photos
-from nearfar.generation.methods.pcl_sr import PCLSR, bicubic
+from nearfar.generation.methods.pcl_sr import PCLSR
+from nearfar.generation.restored import bicubic
 from nearfar.generation.upscaling import Upscaler, blurred, degrade, enlarge, sharpened, upscale, upscaler
 from nearfar.generation.wavelets import WaveletCritic, haar_bands
 from nearfar.losses import dual_contrast, informative_contrast

@@ -28,7 +28,7 @@ from nearfar.segmentation.pseudo_labels import pseudo_labels
 from nearfar.segmentation.resolutions import Box, TwoResolutions
 from nearfar.segmentation.sampling import rare_class_probabilities
 from nearfar.segmentation.source_labels import balanced_labels, class_thresholds
-from nearfar.segmentation.spaces import ramp_down
+from nearfar.segmentation.spaces import follow, ramp_down
 from tests.parity import ParityCase, parity
 
 CLOSE: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-9}
@@ -284,8 +284,8 @@ def engaged(classes: int, **settings: Any) -> SpaceEngage:
 def test_pictures_count_by_their_sure_pixels(case: ParityCase) -> None:
     a = case.load()
     pred, labels = a["in_pred"], a["in_label"]
-    method = engaged(pred.shape[1], sure=case.hyper["un_threshold"])
-    value = method.follow(pred, torch.where(labels < 0, IGNORE, labels), a["in_conf"].detach())
+    pseudo = torch.where(labels < 0, IGNORE, labels)
+    value = follow(pred, pseudo, a["in_conf"].detach(), case.hyper["un_threshold"])
     torch.testing.assert_close(value.double(), a["out_loss"], **SINGLE)
     gradients_are(value, {"pred": pred}, a, **SINGLE)
 

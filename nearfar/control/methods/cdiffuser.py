@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,9 +11,8 @@ from torch import Tensor, nn
 from nearfar.control.data import Observed, Sampling, Sequences
 from nearfar.control.method import Agent, kept_parts, known, recorded
 from nearfar.control.plan_networks import PlanUNet, PlanValue
-from nearfar.control.planning import Contrast, Planning, guided
-from nearfar.control.spaces import Spaces, one_hot
-from nearfar.losses import return_contrast
+from nearfar.control.planning import Contrast, Planning, guided, plan_rows
+from nearfar.control.spaces import Spaces
 from nearfar.parts import MomentumEncoder
 from nearfar.parts.diffusion import Diffusion
 from nearfar.training import Optimization, Update
@@ -91,24 +89,16 @@ class CDiffuser(Agent):
 
     def begin(self, data: Any) -> None:
         found = recorded(data, "cdiffuser")
-        steps = np.ones(len(found.episodes.rewards), bool)
-        steps[found.episodes.starts + found.episodes.lengths - 1] = False
-        at = np.flatnonzero(steps)
-        done = found.episodes.actions[at]
-        done = one_hot(done, self.acts) if self.spaces.discrete else done
-        rows = torch.from_numpy(np.concatenate([done, found.episodes.observations[at]], 1)).to(self.center)
+        rows = torch.from_numpy(plan_rows(found.episodes, self.acts if self.spaces.discrete else 0)).to(self.center)
         self.center.copy_(rows.mean(0))
         self.spread.copy_(rows.std(0).clamp_min(1e-6))
         self.resumed(data)
 
     def resumed(self, data: Any) -> None:
         episodes = recorded(data, "cdiffuser").episodes
-        order = np.argsort(-episodes.values(self.contrast.discount), kind="stable")
-        states = (torch.from_numpy(episodes.observations[order]).to(self.center) - self.center[self.acts :]) / (
-            self.spread[self.acts :]
-        )
-        high, low = (max(int(share * len(states)), 1) for share in (self.contrast.upper, self.contrast.lower))
-        self.high, self.low = states[:high], states[-low:]
+        best, worst = (torch.from_numpy(each).to(self.center) for each in self.contrast.extremes(episodes))
+        scale = self.center[self.acts :], self.spread[self.acts :]
+        self.high, self.low = ((states - scale[0]) / scale[1] for states in (best, worst))
 
     def updates(self) -> list[Update]:
         planned = [*self.encoder.parameters(), *self.embedding.parameters()]
@@ -141,13 +131,7 @@ class CDiffuser(Agent):
                 self.embedding(pool[torch.randint(len(pool), shape, generator=self.generator, device=pool.device)])
                 for pool in (self.high, self.low)
             )
-            terms["contrast"] = self.contrast.weight * return_contrast(
-                self.embedding(found[..., self.acts :]),
-                high,
-                low if self.contrast.lower else None,
-                temperature=self.contrast.temperature,
-                include_positive=self.contrast.include_positive,
-            )
+            terms["contrast"] = self.contrast.loss(self.embedding(found[..., self.acts :]), high, low)
         return terms
 
     def value_loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:

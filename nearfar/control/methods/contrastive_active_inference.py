@@ -6,19 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.control.data import Observed, Sampling, Sequences
+from nearfar.control.imagination import imagined, searched
 from nearfar.control.method import Agent, kept_parts, known
 from nearfar.control.networks import Actor, Policy, mlp
-from nearfar.control.recurrent_model import (
-    PictureCodes,
-    RecurrentModel,
-    State,
-    World,
-    code,
-    divergence,
-    every_plan,
-    lambda_returns,
-    repeated,
-)
+from nearfar.control.recurrent_model import PictureCodes, RecurrentModel, State, World, code, divergence, lambda_returns
 from nearfar.control.spaces import Spaces
 from nearfar.losses import contrastive_free_energy, info_nce
 from nearfar.parts import MomentumEncoder
@@ -126,26 +117,19 @@ class ContrastiveActiveInference(Agent):
     def policy_loss(self, views: Sequences) -> dict[str, Tensor]:
         state, goals = self._known, self._codes
         goals = goals[torch.randperm(len(goals), generator=self.generator, device=goals.device)]
-        told, logs, spread, costs, after = [], [], [], [], []
-        for _ in range(self.horizon):
-            told.append(torch.cat([state.features, goals], 1))
-            policy = self.actor(told[-1])
-            actions = policy.sample(self.generator)
-            logs.append(policy.log_prob(actions.detach()))
-            spread.append(policy.entropy(actions))
-            state = self.model.imagine(state, actions.detach() if self.spaces.discrete else actions, self.generator)
-            costs.append(contrastive_free_energy(self.state_code(state.features), goals, self._codes))
-            after.append(self.slow.module(torch.cat([state.features, goals], 1)).squeeze(1))
+        found = imagined(self.model, self.actor, state, goals, self.horizon, self.generator, self.spaces.discrete)
+        costs = [contrastive_free_energy(self.state_code(each.features), goals, self._codes) for each in found.states]
+        after = [self.slow.module(torch.cat([each.features, goals], 1)).squeeze(1) for each in found.states]
         returns = lambda_returns(torch.stack(costs), torch.stack(after), discount=self.discount, trace=self.trace)
         weight = self.discount ** torch.arange(self.horizon, device=returns.device)[:, None]
-        self._told, self._returns = torch.stack(told).detach(), returns.detach()
+        self._told, self._returns = found.told.detach(), returns.detach()
         if self.spaces.discrete:
             with torch.no_grad():
                 ahead = returns - self.value(self._told).squeeze(2)
-            objective = torch.stack(logs) * ahead
+            objective = found.logs * ahead
         else:
             objective = returns
-        return {"cost": (weight * objective).mean(), "entropy": -self.entropy * (weight * torch.stack(spread)).mean()}
+        return {"cost": (weight * objective).mean(), "entropy": -self.entropy * (weight * found.spread).mean()}
 
     def value_loss(self, views: Sequences) -> Tensor:
         weight = self.discount ** torch.arange(self.horizon, device=self._returns.device)[:, None]
@@ -177,9 +161,7 @@ class ContrastiveActiveInference(Agent):
         if not self.search:
             return super().act(observed, generator=generator)
         state, goals = self.expected(observed.observations), self.preferred(observed.goals)
-        plans = every_plan(self.spaces.actions, self.search, self.device)
-        costs = self.model.costs(state, plans, self.discount, lambda end: self.distance(end, repeated(goals, plans)))
-        return plans[costs.argmin(1), 0]
+        return searched(self.model, state, goals, self.distance, self.search, self.discount)
 
     def kept(self) -> nn.Module:
         names = ("encoder", "model", "state_code", "seen_code", "actor")

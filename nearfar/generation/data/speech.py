@@ -237,3 +237,13 @@ def _drawn(count: int, speakers: int, seed: int, written: float, name: str) -> U
         known = (number + number // speakers) * 7 % 10 < round(10 * written)
         found.append((mel, phones if known else (), lasts.tolist() if known else (), f"{seed}-{number % speakers}"))
     return Utterances(*map(list, zip(*found, strict=True)), name=name)  # type: ignore[arg-type]
+
+
+def prompts_of(batch: SpeechBatch, drawn: Sequence[float]) -> list[Tensor]:
+    """For each utterance the spectrogram of another one by its speaker, or its own, chosen by numbers in [0, 1)."""
+    prompts = []
+    for n, share in enumerate(drawn):
+        mates = [n] if batch.speakers[n] < 0 else (batch.speakers == batch.speakers[n]).nonzero()[:, 0].tolist()
+        mates = [each for each in mates if each != n] or [n]
+        prompts.append(batch.mels[mates[int(share * len(mates))]])
+    return prompts

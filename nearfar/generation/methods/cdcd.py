@@ -20,7 +20,7 @@ condition fits, and here are pictures.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,25 +32,13 @@ from nearfar.generation.discrete import MaskAndReplace, level_chances
 from nearfar.generation.evaluation import by_condition
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.token_fit import TokenFit, TokenViews
 from nearfar.generation.token_negatives import Contrast, negative_tokens
 from nearfar.generation.token_net import Kind, TokenDenoiser, TokenNet, Told
 from nearfar.generation.tokens import PictureTokens, open_tokens
 from nearfar.parts.momentum import MomentumEncoder
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
-
-
-class TokenViews(NamedTuple):
-    """Tokens (B, L), the same noised (B, L), their levels (B,) and the levels' probabilities (B,), negatives
-    (n, B, L), and the condition as class numbers (B,) and captions."""
-
-    x: Tensor
-    noised: Tensor
-    t: Tensor
-    chance: Tensor
-    negatives: Tensor
-    labels: Tensor
-    captions: list[str]
 
 
 class CDCD(Generates, Method):  # type: ignore[misc]
@@ -152,29 +140,17 @@ class CDCD(Generates, Method):  # type: ignore[misc]
 
     def terms(self, logits: Tensor, views: TokenViews) -> tuple[dict[str, Tensor], Tensor]:
         """The terms of the loss of a network's logits (B, K, L), and the fit (B,) that the history of levels takes."""
-        t, begins, size = views.t, views.t == 0, views.x.numel()
-        start = discrete.start_logs(logits)
-        back = self.diffusion.posterior(start, views.noised, t)
-        on_masked, elsewhere = self.weights
-        weight = torch.where(views.noised == self.diffusion.tokens, on_masked, elsewhere)
-
-        def fits(tokens: Tensor, how: str) -> Tensor:
-            """(B,) of tokens (B, L): by the step, or by what is taken for clean."""
-            if how == "step":
-                known = discrete.certain(tokens, self.diffusion.tokens + 1).to(logits)
-                found = discrete.divergence(self.diffusion.posterior(known, views.noised, t), back)
-            else:
-                found = discrete.surprise(tokens, start)
-            return torch.where(begins[:, None], discrete.surprise(tokens, back), weight * found).sum(1)
-
+        t, size = views.t, views.x.numel()
+        fit = TokenFit(self.diffusion, logits, views.noised, t, self.weights)
         share = t.to(logits) / self.diffusion.steps if self.adaptive else None
         rising, falling = (1.0, 1.0) if share is None else (1 + share, 2 - share)
-        step = fits(views.x, "step")
+        step = fit.step(views.x)
         terms = {"step": (step / views.chance).sum() / size}
         if self.auxiliary:
-            terms["clean"] = self.auxiliary * (falling * fits(views.x, "sample") / views.chance).sum() / size
+            terms["clean"] = self.auxiliary * (falling * fit.sample(views.x) / views.chance).sum() / size
         if len(views.negatives):
-            far = torch.stack([fits(each, self.contrast.fit) for each in views.negatives]).mean(0)
+            apart = fit.step if self.contrast.fit == "step" else fit.sample
+            far = torch.stack([apart(each) for each in views.negatives]).mean(0)
             terms["contrast"] = -self.contrast.weight * (rising * far / views.chance).sum() / size
         return terms, step.detach()
 
@@ -183,11 +159,7 @@ class CDCD(Generates, Method):  # type: ignore[misc]
         self.moves += 1
         if int(self.moves) % self.every == 0:
             self.average.update(self.encoder)
-        t, fit = self.collected("t"), self.collected("fit").to(self.history).square()
-        count = torch.zeros_like(self.seen).index_add(0, t, torch.ones_like(fit))
-        mean = torch.zeros_like(self.history).index_add(0, t, fit) / count.clamp_min(1)
-        self.history.copy_(torch.where(count > 0, 0.1 * mean + 0.9 * self.history, self.history))
-        self.seen += count
+        discrete.remember(self.history, self.seen, self.collected("t"), self.collected("fit"))
 
     def make(self, batch: Any, draws: Draws) -> list[Made]:
         """New pictures of the classes, or captions, of given ones; of nothing, of every class in turn."""

@@ -36,7 +36,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nearfar.common.share import for_examples
-from nearfar.encoders.causal import left_padded, positions_of
 from nearfar.generation.data import PictureBatch
 from nearfar.generation.documents import LONGEST, Alphabet, Masking, Reader, Retrieval, looks_of, span
 from nearfar.generation.evaluation import by_condition
@@ -167,27 +166,7 @@ class CM3Leon(Generates, Method):  # type: ignore[misc]
         rows = [self._retrieved(f) + self.alphabet.document(c) for f, c in zip(found, captions, strict=True)]
         if self.decoding.streams == 2:
             rows += [self.alphabet.document([self.alphabet.mask])] * len(captions)
-        return pictures_made(batch, self.tokens.decode(self._continued(rows, draws)))
-
-    def _continued(self, rows: list[list[int]], draws: Draws) -> Tensor:
-        """(B, L) tokens of pictures after B beginnings, each once or once with its caption and once without."""
-        ids, mask = left_padded(rows, self.alphabet.padding, device=self.device)
-        place, cache, found = positions_of(mask), None, []
-        for _ in range(self.places):
-            read = self.encoder.llama(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=place,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            looks = read.logits[:, -1, : self.alphabet.pictures].float().chunk(self.decoding.streams)
-            new = draws.choose(self.decoding.chances(*looks))
-            ids, cache = new.repeat(self.decoding.streams)[:, None], read.past_key_values
-            mask, place = torch.cat([mask, torch.ones_like(ids)], 1), place[:, -1:] + 1
-            found.append(new)
-        return torch.stack(found, 1)
+        return pictures_made(batch, self.tokens.decode(self.encoder.continued(rows, self.decoding, draws)))
 
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
         """Pictures of held-out captions: their ``frechet ...`` distance, and ``agreement`` with known classes; see

@@ -10,23 +10,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from nearfar.common.share import for_examples
 from nearfar.generation.data.ink import Ink, InkBatch
-from nearfar.generation.inking import InkModel, InkWriter, StyleEncoder, offsets
+from nearfar.generation.inking import InkModel, InkWriter, StyleEncoder, padded_offsets, style_retrieval
 from nearfar.generation.made import Made
 from nearfar.generation.method import BATCH, Draws, Generates
-from nearfar.generation.pieces import halves, joined, pieces, side_by_side
+from nearfar.generation.pieces import GAP, halves, pieces, side_by_side, with_mates
 from nearfar.generation.writing import asked
 from nearfar.losses import ink_likelihood, nt_xent
 from nearfar.sources.data import Data, in_order
 from nearfar.system import Scores
 from nearfar.training import Method, Optimization
 from nearfar.training.embed import to_device
-
-GAP = (0.4, 0.9)
-"""Room between joined inks, as a share of the height of a hand."""
 
 
 class InkViews(NamedTuple):
@@ -126,16 +122,7 @@ class DSSInk(Generates, Method):  # type: ignore[misc]
             lambda n: torch.rand(n, 3 + 2 * self.most_joined, generator=self.generator, device=batch.rows.device),
             len(batch.rows),
         ).cpu()
-        points, texts = [], []
-        for n, numbers in enumerate(drawn.tolist()):
-            chosen = [n]
-            if numbers[0] < self.join:
-                mates = (batch.writers == batch.writers[n]).nonzero()[:, 0].tolist()
-                count = 1 + int(numbers[1] * (self.most_joined - 1))
-                chosen += [mates[int(share * len(mates))] for share in numbers[3 : 3 + count]]
-            gaps = [GAP[0] + (GAP[1] - GAP[0]) * share for share in numbers[3 + self.most_joined :]]
-            points.append(joined([batch.points[i] for i in chosen], gaps))
-            texts.append(" ".join(batch.texts[i] for i in chosen))
+        points, texts = with_mates(batch, drawn.tolist(), self.join, self.most_joined)
         first, second = zip(*map(halves, batch.points), strict=True)
         return InkViews(points, texts, list(first), list(second), (drawn[:, 2] >= self.untold).to(batch.rows.device))
 
@@ -151,10 +138,8 @@ class DSSInk(Generates, Method):  # type: ignore[misc]
 
     def pen(self, points: Sequence[Tensor], texts: Sequence[str], style: Tensor) -> Tensor:
         """The likelihood loss of inks (P, 3) that say texts, in styles (N, style_dim)."""
-        steps = [offsets(each) for each in points]
-        there = pad_sequence([torch.ones(len(each), dtype=torch.bool, device=each.device) for each in steps], True)
-        padded = pad_sequence(steps, batch_first=True)
-        return ink_likelihood(self.encoder.writer(padded, texts, self.told(style)), padded, there)
+        steps, there = padded_offsets(points)
+        return ink_likelihood(self.encoder.writer(steps, texts, self.told(style)), steps, there)
 
     def told(self, style: Tensor) -> Tensor:
         """The style as the writer hears it: its direction, to which no loss of the writer leads back."""
@@ -199,8 +184,6 @@ class DSSInk(Generates, Method):  # type: ignore[misc]
             first.append(F.normalize(a, dim=1))
             second.append(F.normalize(b, dim=1))
             writers.append(batch.writers)
-        nearest, by = (torch.cat(first) @ torch.cat(second).T).argmax(1), torch.cat(writers)
-        own = nearest == torch.arange(len(nearest), device=nearest.device)
-        found = torch.where(by < 0, own, by[nearest] == by).float().mean()
+        found = style_retrieval(torch.cat(first), torch.cat(second), torch.cat(writers))
         likelihood = float(torch.stack(lost).mean())
-        return Scores({"pen likelihood": likelihood, "style retrieval": float(found)}, lower=["pen likelihood"])
+        return Scores({"pen likelihood": likelihood, "style retrieval": found}, lower=["pen likelihood"])

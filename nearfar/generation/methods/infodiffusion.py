@@ -15,47 +15,27 @@ lie in one point push each other nowhere: the kernel's slope is 0 at distance 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nearfar.common.share import for_examples
-from nearfar.generation.data import Blank, BlankBatch, PictureBatch
-from nearfar.generation.data.pictures import as_signal, plain_images
+from nearfar.generation.autoencoding import DiffusionAutoencoder, Noise
+from nearfar.generation.data import Blank, PictureBatch
 from nearfar.generation.evaluation import COUNT, distance, evaluate, real_pictures
 from nearfar.generation.latent import CodeDenoiser, CodeEncoder
-from nearfar.generation.made import Made
-from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.method import Draws
 from nearfar.generation.priors import Prior, check_prior, prior_sample
 from nearfar.generation.unet import Denoiser, Widths
 from nearfar.generation.writing import asked
 from nearfar.losses import maximum_mean_discrepancy
-from nearfar.parts.diffusion import Diffusion
 from nearfar.parts.momentum import MomentumEncoder
 from nearfar.system import Scores
-from nearfar.training import Data, Method, Optimization, Phase, embed
+from nearfar.training import Data, Optimization, Phase, embed
 
 
-@dataclass(frozen=True)
-class Noise:
-    """How pictures are noised, and in how many steps noise becomes a picture.
-
-    Args:
-        steps: T, noised levels.
-        first, last: betas of the first and of the last level.
-        sampling: steps of generation and of inversion, at most T.
-    """
-
-    steps: int = 1000
-    first: float = 1e-5
-    last: float = 1e-2
-    sampling: int = 100
-
-
-class InfoDiffusion(Generates, Method):  # type: ignore[misc]
+class InfoDiffusion(DiffusionAutoencoder):
     """Codes of pictures, and pictures of codes.
 
     Where only the representation matters, a contrastive method of the field ``vision`` is far cheaper.
@@ -97,7 +77,7 @@ class InfoDiffusion(Generates, Method):  # type: ignore[misc]
         code_share: float = 0.0,
         optimization: Optimization = Optimization(lr=2e-4, weight_decay=1e-5, warmup=0.02, clip=1.0),
     ) -> None:
-        super().__init__(optimization)
+        super().__init__(channels, noise, optimization)
         if side is None or channels not in (1, 3):
             raise ValueError(
                 f"InfoDiffusion needs the side of its pictures and 1 or 3 channels, got {side}, {channels}"
@@ -111,10 +91,7 @@ class InfoDiffusion(Generates, Method):  # type: ignore[misc]
         for size in (encoder_widths, widths):
             size.fit(side)
         self.dim, self.prior, self.bandwidth = dim, prior, bandwidth
-        self.mmd_weight, self.kl_weight, self.channels, self.sampling = mmd_weight, kl_weight, channels, noise.sampling
-        self.side = side
-        self.diffusion = Diffusion(noise.steps, noise.first, noise.last)
-        self.diffusion.times(noise.sampling)  # raises early on a bad value
+        self.mmd_weight, self.kl_weight, self.side = mmd_weight, kl_weight, side
         self.encoder = CodeEncoder(channels, side, dim, encoder_widths)
         self.denoiser = Denoiser(channels, widths, code=dim)
         self.codes = CodeDenoiser(dim) if code_share else None
@@ -128,32 +105,21 @@ class InfoDiffusion(Generates, Method):  # type: ignore[misc]
         parts = {"encoder": self.encoder, "denoiser": self.denoiser}
         return nn.ModuleDict(parts if self.codes is None else {**parts, "codes": self.codes})
 
-    @property
-    def averaged(self) -> nn.ModuleDict:
-        """The same with averaged weights."""
-        return self.average.module  # type: ignore[return-value]
-
-    def kept(self) -> nn.Module:
-        return self.averaged
-
-    def views(self, batch: PictureBatch) -> Tensor:
-        return as_signal(batch.images, self.channels)
-
     def loss(self, x: Tensor) -> dict[str, Tensor]:
         if self.phase == "codes":
             assert self.codes is not None
             with torch.no_grad():
-                known = self._code(self.averaged["encoder"], x)
-            return {"codes": self._denoised(self.codes, known)}
+                known = self.code(self.averaged["encoder"], x)
+            return {"codes": self.denoised(self.codes, known)}
         a = self.encoder(x)
         mean, log_variance = self.encoder.mean(a), self.encoder.log_variance(a)  # type: ignore[operator]
         code = a
         if self.kl_weight:
-            code = mean + (0.5 * log_variance).exp() * self._normal(a)
-        terms = {"noise": self._denoised(lambda x_t, t: self.denoiser(x_t, t, code), x)}
+            code = mean + (0.5 * log_variance).exp() * self.normal(a)
+        terms = {"noise": self.denoised(lambda x_t, t: self.denoiser(x_t, t, code), x)}
         if self.mmd_weight:
             uniform = for_examples(lambda n: torch.rand(n, self.dim, generator=self.generator, device=x.device), len(x))
-            drawn, every = self.gather(prior_sample(self.prior, self._normal(a), uniform), code)
+            drawn, every = self.gather(prior_sample(self.prior, self.normal(a), uniform), code)
             found = maximum_mean_discrepancy(drawn, every, bandwidth=self.bandwidth)
             terms["mmd"] = self.mmd_weight * found
         if self.kl_weight:
@@ -161,62 +127,12 @@ class InfoDiffusion(Generates, Method):  # type: ignore[misc]
             terms["kl"] = self.kl_weight * divergence
         return terms
 
-    def _normal(self, like: Tensor) -> Tensor:
-        shape = like.shape[1:]
-        return for_examples(lambda n: torch.randn(n, *shape, generator=self.generator, device=like.device), len(like))
-
-    def _denoised(self, predict: Any, x: Tensor) -> Tensor:
-        """The loss of predicting noise at a random level of each example."""
-        t = for_examples(
-            lambda n: torch.randint(len(self.diffusion), (n,), generator=self.generator, device=x.device), len(x)
-        )
-        return self.diffusion.loss(predict, x, self._normal(x), t).mean()
-
-    def after_step(self) -> None:
-        self.average.update(self.network)
-
-    def _code(self, encoder: Any, x: Tensor) -> Tensor:
+    def code(self, encoder: Any, x: Tensor) -> Tensor:
         a = encoder(x)
         return encoder.mean(a) if self.kl_weight else a
 
-    def encode(self, batch: Any) -> Tensor:
-        return self._code(self.averaged["encoder"], as_signal(plain_images(batch), self.channels))
-
-    def decode(self, codes: Tensor, noise: Tensor) -> Tensor:
-        """Pictures (N, C, side, side) in [-1, 1] of codes (N, dim) and standard normal noise of the pictures' shape."""
-        return self.diffusion.sample(self._told(codes), noise, steps=self.sampling, clip=1.0)
-
-    def invert(self, pictures: Tensor, codes: Tensor) -> Tensor:
-        """The noise that :meth:`decode` makes these pictures in [-1, 1] of, nearly."""
-        return self.diffusion.invert(self._told(codes), pictures, steps=self.sampling)
-
-    def _told(self, codes: Tensor) -> Any:
-        return lambda x_t, t: self.averaged["denoiser"](x_t, t, codes)
-
-    @torch.no_grad()
-    def interpolate(self, first: Tensor, second: Tensor, shares: Sequence[float]) -> Tensor:
-        """Pictures (N, S, C, side, side) in [-1, 1] on the way from N pictures (N, 3, side, side) uint8 to N others.
-
-        Codes lie on the line between theirs, noise on the arc.
-        """
-        ends = [as_signal(each, self.channels) for each in (first, second)]
-        codes = [self._code(self.averaged["encoder"], x) for x in ends]
-        a, b = (self.invert(x, code) for x, code in zip(ends, codes, strict=True))
-        cosine = (a * b).flatten(1).sum(1) / (a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1))
-        angle = cosine.clamp(-0.9999, 0.9999).acos().view(-1, 1, 1, 1)
-        found = []
-        for share in shares:
-            noise = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
-            found.append(self.decode((1 - share) * codes[0] + share * codes[1], noise))
-        return torch.stack(found, 1)
-
-    def make(self, batch: Any, draws: Draws) -> list[Made]:
-        """Of pictures, themselves from code and inverted noise; of nothing, new ones."""
-        if isinstance(batch, BlankBatch):
-            codes = self.new_codes(draws)
-            return pictures_made(batch, self.decode(codes, draws.normal(self.channels, self.side, self.side)))
-        pictures, codes = as_signal(batch.images, self.channels), self.encode(batch)
-        return pictures_made(batch, self.decode(codes, self.invert(pictures, codes)), reference=True)
+    def made_of_nothing(self, draws: Draws) -> tuple[Tensor, Tensor]:
+        return self.new_codes(draws), draws.normal(self.channels, self.side, self.side)
 
     def new_codes(self, draws: Draws) -> Tensor:
         """Codes (N, dim) as those of pictures are distributed: drawn from what learned it, or from the prior."""

@@ -15,7 +15,6 @@ encoder reads, and the table is never touched.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -25,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from nearfar.common.share import for_examples
 from nearfar.generation.base import Base, open_base
 from nearfar.generation.data import PictureBatch
+from nearfar.generation.directions import Editing, beginnings
 from nearfar.generation.effects import COUNT, effects_of
 from nearfar.generation.evaluation import fidelity
 from nearfar.generation.made import Made
@@ -34,30 +34,6 @@ from nearfar.losses import direction_contrast
 from nearfar.parts.diffusion import Predict
 from nearfar.system import Scores
 from nearfar.training import Data, Method, Optimization
-
-
-@dataclass(frozen=True)
-class Editing:
-    """How pictures are changed along directions.
-
-    Args:
-        steps: of sampling and of inversion, at most the model's levels.
-        scale: how much of a direction's change is added; below 0 for its opposite.
-        start, end: the part of the way from noise to picture on which it is added, shares in [0, 1].
-        shown: how many directions, the first ones, ``generate`` makes an edit of.
-    """
-
-    steps: int = 50
-    scale: float = 5.0
-    start: float = 0.0
-    end: float = 1.0
-    shown: int = 8
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end <= 1 or self.shown < 1:
-            raise ValueError(
-                f"edits need 0 <= start < end <= 1 and shown of at least 1, got {self.start}, {self.end}, {self.shown}"
-            )
 
 
 class NoisedPictures(NamedTuple):
@@ -202,11 +178,3 @@ class NoiseCLR(Generates, Method):  # type: ignore[misc]
         directions change in new ones: see :func:`nearfar.generation.effects.effects_of`."""
         rebuilt = fidelity([*self.generate(asked(data).sample(COUNT), seed=seed)])
         return rebuilt.add(effects_of(self, seed=seed))
-
-
-def beginnings(table: Tensor, count: int, initial: str) -> Tensor:
-    """(count, D) vectors that directions begin with, drawn from torch's global generator."""
-    if initial == "words":
-        return table[torch.randint(len(table), (count,))]
-    spread, mean = torch.std_mean(table, 0)
-    return mean + spread * torch.randn(count, table.shape[1])

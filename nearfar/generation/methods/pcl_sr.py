@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,26 +12,23 @@ from torch import Tensor, nn
 from nearfar.generation.cuttings import cuttings
 from nearfar.generation.data.pictures import PictureBatch
 from nearfar.generation.data.whole import WholeBatch, at_own_sizes
-from nearfar.generation.evaluation import COUNT, fidelity
 from nearfar.generation.made import Made, Picture
 from nearfar.generation.method import BATCH, Draws, Generates
+from nearfar.generation.restored import restoration_scores
 from nearfar.generation.upscaling import (
     as_pixels,
     blurred,
     degrade,
-    enlarge,
     quantised,
     sharpened,
     upscale,
     upscaler,
 )
 from nearfar.generation.wavelets import Activation, WaveletCritic, haar_bands
-from nearfar.generation.writing import asked
 from nearfar.losses import dual_contrast, informative_contrast
-from nearfar.sources.data import Data, in_order
+from nearfar.sources.data import Data
 from nearfar.system import Scores
 from nearfar.training import Method, Optimization, Update
-from nearfar.training.embed import to_device
 
 
 class RestorationViews(NamedTuple):
@@ -160,22 +157,12 @@ class PCLSR(Generates, Method):  # type: ignore[misc]
 
     def contrasted(self, made: Tensor, views: RestorationViews) -> Tensor:
         """The contrast, averaged over layers. Each version has batch statistics of its own in the critic."""
-        last = max(self.layers)
-        mine = self.critic.features(haar_bands(made), last)
+        mine = self.critic.features(haar_bands(made), max(self.layers))
         with torch.no_grad():
-            near = [self.critic.features(haar_bands(each), last) for each in views.sharp]
-            far = [self.critic.features(haar_bands(each), last) for each in views.dull]
-        found = [
-            informative_contrast(
-                mine[layer],
-                torch.stack([each[layer] for each in near]),
-                torch.stack([each[layer] for each in far]),
-                temperature=self.temperature,
-                form=self.contrast,
-            )
-            for layer in self.layers
-        ]
-        return torch.stack(found).mean()
+            near, far = (self.critic.stacked(each, self.layers) for each in (views.sharp, views.dull))
+        how: dict[str, Any] = {"temperature": self.temperature, "form": self.contrast}
+        each = zip(self.layers, near, far, strict=True)
+        return torch.stack([informative_contrast(mine[layer], a, b, **how) for layer, a, b in each]).mean()
 
     def generate(self, data: Data, *, seed: int = 0, batch_size: int = BATCH) -> Iterator[Made]:
         """One larger picture for each; files are taken at their own sizes, one at a time."""
@@ -198,24 +185,3 @@ class PCLSR(Generates, Method):  # type: ignore[misc]
         """Held-out pictures are made small and restored: ``psnr`` (dB), ``ssim``, and ``detail error``, the mean
         absolute error of their wavelet details on the scale of 0 to 1, where lower is better."""
         return restoration_scores(lambda small: self.encoder(small), self, data)
-
-
-def restoration_scores(restore: object, method: PCLSR, data: Data) -> Scores:
-    """The scores of ``restore``, from small pictures to large ones, on the method's degradation of held-out ones."""
-    assert callable(restore)
-    made, errors = [], []
-    for _, batch in in_order(asked(data).sample(COUNT), BATCH):
-        images = to_device(batch, method.device).images.float() / 255
-        height, width = (side // method.scale * method.scale for side in images.shape[2:])
-        true = images[..., :height, :width]
-        with method.frozen():
-            restored = restore(degrade(true, method.scale)).clamp(0, 1)
-        errors.append((haar_bands(restored) - haar_bands(true)).abs().mean((1, 2, 3)).cpu())
-        pairs = zip(batch.rows.tolist(), restored, true, strict=True)
-        made += [Made(row, {"": Picture(as_pixels(a))}, reference=Picture(as_pixels(b))) for row, a, b in pairs]
-    return fidelity(made).add(Scores({"detail error": float(torch.cat(errors).mean())}, lower=["detail error"]))
-
-
-def bicubic(data: Data, method: PCLSR) -> Scores:
-    """The scores of plain bicubic enlargement."""
-    return restoration_scores(lambda small: enlarge(small, method.scale), method, data)

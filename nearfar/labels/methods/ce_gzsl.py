@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.evaluation import mean_class_accuracy
+from nearfar.labels.critics import all_scores, begin_normal, feature_maker, gradient_penalty, scorer
 from nearfar.labels.data import AttributeBatch, AttributeFeatures
+from nearfar.labels.zero_shot import softmax_classifier, zero_shot_scores
 from nearfar.losses import supcon
 from nearfar.system import Scores
 from nearfar.training import Method, Optimization
@@ -74,20 +75,12 @@ class CEGZSL(Method):
         if feature_dim is None or attribute_dim is None:
             raise ValueError("feature_dim and attribute_dim are needed: the widths of features and of attributes")
         self.noise_dim = noise_dim or attribute_dim
-        self.generator_network = nn.Sequential(
-            nn.Linear(attribute_dim + self.noise_dim, hidden),
-            nn.LeakyReLU(0.2),
-            nn.Linear(hidden, feature_dim),
-            nn.ReLU(),
-        )
-        self.critic = _scorer(feature_dim + attribute_dim, hidden)
+        self.generator_network = feature_maker(attribute_dim + self.noise_dim, hidden, feature_dim)
+        self.critic = scorer(feature_dim + attribute_dim, hidden)
         self.encoder = nn.Sequential(nn.Linear(feature_dim, embed_dim), nn.ReLU())
         self.projection = nn.Linear(embed_dim, projection_dim)
-        self.comparator = _scorer(embed_dim + attribute_dim, hidden // 2)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=init_std)
-                nn.init.zeros_(module.bias)
+        self.comparator = scorer(embed_dim + attribute_dim, hidden // 2)
+        begin_normal(self, init_std)
         self.register_buffer("described", torch.zeros(0, attribute_dim), persistent=False)
         self.register_buffer("place", torch.zeros(0, dtype=torch.long), persistent=False)
         self.temperatures = temperature_instance, temperature_class
@@ -124,7 +117,7 @@ class CEGZSL(Method):
         share = torch.rand(len(fake), 1, generator=self.generator, device=fake.device)
         terms = {
             "wasserstein": (self.criticised(fake, batch) - self.criticised(batch.features, batch)).mean(),
-            "penalty": self.penalty * self.gradient_penalty(batch.features, fake, batch.attributes, share),
+            "penalty": self.penalty * gradient_penalty(self.critic, batch.features, fake, batch.attributes, share),
         }
         return terms | self.contrasts(batch.features, batch.labels)
 
@@ -136,13 +129,6 @@ class CEGZSL(Method):
 
     def criticised(self, features: Tensor, batch: AttributeBatch) -> Tensor:
         return self.critic(torch.cat([features, batch.attributes], dim=1))
-
-    def gradient_penalty(self, real: Tensor, fake: Tensor, attributes: Tensor, share: Tensor) -> Tensor:
-        """Mean squared distance from 1 of the critic's slope between real and made features; ``share`` (N, 1)."""
-        between = (share * real + (1 - share) * fake).detach().requires_grad_()
-        scores = self.critic(torch.cat([between, attributes], dim=1))
-        (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-        return (slope.norm(dim=1) - 1).square().mean()
 
     def contrasts(self, features: Tensor, labels: Tensor, beside: Tensor | None = None) -> dict[str, Tensor]:
         """Both contrasts of features with their classes; ``beside`` are real ones of the same classes."""
@@ -161,9 +147,7 @@ class CEGZSL(Method):
 
     def class_contrast(self, h: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of embeddings (N, E) with the attributes of all seen classes, by the comparator's scores."""
-        classes = len(self.described)
-        pairs = torch.cat([h[:, None].expand(-1, classes, -1), self.described.to(h).expand(len(h), -1, -1)], dim=2)
-        return F.cross_entropy(self.comparator(pairs)[..., 0] / self.temperatures[1], labels)
+        return F.cross_entropy(all_scores(self.comparator, h, self.described) / self.temperatures[1], labels)
 
     def encode(self, batch: Any) -> Tensor:
         features = batch.features if isinstance(batch, AttributeBatch) else batch
@@ -188,32 +172,7 @@ class CEGZSL(Method):
             real = torch.from_numpy(data.features).to(self.device)
             x = self.encode(torch.cat([real, made])).cpu()
             y = torch.from_numpy(np.concatenate([np.asarray(data.labels), np.repeat(unseen, self.synthetic)]))
-            held_out = {n: self.encode(t.batch(np.arange(len(t))).features.to(self.device)) for n, t in tests.items()}
-        classifier = softmax_classifier(x, y, len(data.attributes), seed=seed)
-        found = Scores()
-        for name, test in tests.items():
-            guess = classifier(held_out[name].cpu()).argmax(1).numpy()
-            found[name] = mean_class_accuracy(test.labels, guess)
-        both = found["seen"] + found["unseen"]
-        found["harmonic"] = 2 * found["seen"] * found["unseen"] / both if both else 0.0
-        return found
-
-
-def _scorer(inputs: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
-
-
-def softmax_classifier(x: Tensor, y: Tensor, classes: int, *, seed: int = 0, epochs: int = 25) -> nn.Linear:
-    """A linear softmax classifier as released: Adam 1e-3, 25 epochs of batches of 100, from zero weights."""
-    with torch.enable_grad():
-        layer = nn.Linear(x.shape[1], classes)
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3, betas=(0.5, 0.999))
-        generator = torch.Generator().manual_seed(seed)
-        for _ in range(epochs):
-            for rows in torch.randperm(len(x), generator=generator).split(100):
-                optimizer.zero_grad()
-                F.cross_entropy(layer(x[rows]), y[rows]).backward()
-                optimizer.step()
-    return layer.requires_grad_(False)
+            classifier = softmax_classifier(x, y, len(data.attributes), seed=seed)
+            shown = {name: test.batch(np.arange(len(test))).features.to(self.device) for name, test in tests.items()}
+            guesses = {name: classifier(self.encode(z).cpu()).argmax(1).numpy() for name, z in shown.items()}
+        return zero_shot_scores(guesses, {name: np.asarray(test.labels) for name, test in tests.items()})

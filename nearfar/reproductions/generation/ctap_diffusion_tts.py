@@ -8,8 +8,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from nearfar.generation.data.speech import speech
 from nearfar.generation.method import Draws
-from nearfar.generation.methods.ctap_diffusion_tts import CTAPDiffusion, SpeechViews
+from nearfar.generation.methods.ctap_diffusion_tts import CTAPDiffusion
 from nearfar.generation.speaking import there
+from nearfar.generation.speech_diffusions import SpeechViews
 from nearfar.reproductions.arms import build, train
 from nearfar.reproductions.harness import Claim, Reproduction
 

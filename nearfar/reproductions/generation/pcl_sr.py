@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nearfar.generation.data import load
-from nearfar.generation.methods.pcl_sr import PCLSR, bicubic
+from nearfar.generation.methods.pcl_sr import PCLSR
+from nearfar.generation.restored import bicubic
 from nearfar.reproductions.arms import arm, build
 from nearfar.reproductions.harness import Claim, Reproduction
 from nearfar.training import Data, Method

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nearfar.encoders import image_encoder
-from nearfar.evaluation import detection
 from nearfar.losses import info_nce, symmetric_info_nce
-from nearfar.parts import LogitScale, MLPHead
-from nearfar.security.data import FILLERS, WORDS, CaptionBatch, CaptionedPictures
-from nearfar.security.poison import (
-    attack_success,
-    backdoor_zscore,
-    misaligned,
-    neighbour_distances,
-    outlier_scores,
-    spectral_scores,
-)
+from nearfar.security.clip import CaptionCLIP
+from nearfar.security.data import WORDS, CaptionBatch, CaptionedPictures, synonyms
+from nearfar.security.poison import attack_success, backdoor_zscore, found_by
 from nearfar.security.triggers import Kind, trigger
 from nearfar.system import Scores
-from nearfar.training import Method, Optimization, Phase
+from nearfar.training import Optimization, Phase
 from nearfar.vision.views import gentle
 
-TEMPLATES = 10
 
-
-class PoisonedCLIP(Method):
+class PoisonedCLIP(CaptionCLIP):
     """Carlini and Terzis, 2022, ICLR, arXiv 2106.09667; defence: CleanCLIP (Bansal et al., 2023, ICCV).
 
     An attacker who may add a few pairs to data nobody looks at puts a trigger on pictures and gives them captions of a
@@ -57,7 +45,6 @@ class PoisonedCLIP(Method):
         optimization: AdamW; the defence has a tenth of its rate.
     """
 
-    takes = CaptionBatch
     poison_rows: Tensor
     poison_words: Tensor
 
@@ -78,23 +65,16 @@ class PoisonedCLIP(Method):
         repair: float = 0.25,
         optimization: Optimization = Optimization("adamw", lr=5e-4, weight_decay=0.2, beta2=0.98, warmup=0.05),
     ) -> None:
-        super().__init__(optimization)
-        if vocabulary is None or num_classes is None:
-            raise ValueError("vocabulary and num_classes are needed: the numbers of words and of classes")
-        if poisoned < 0 or trusted < 2 or not 0 <= target < num_classes or not 0 < repair < 1:
+        super().__init__(encoder, vocabulary, num_classes, projection_dim, temperature, optimization)
+        if poisoned < 0 or trusted < 2 or not 0 <= target < self.num_classes or not 0 < repair < 1:
             raise ValueError(
-                f"poisoned must be at least 0, trusted at least 2, target a class below {num_classes} and repair in "
-                f"(0, 1); got {poisoned}, {trusted}, {target}, {repair}"
+                f"poisoned must be at least 0, trusted at least 2, target a class below {self.num_classes} and "
+                f"repair in (0, 1); got {poisoned}, {trusted}, {target}, {repair}"
             )
-        self.encoder = image_encoder(encoder)
-        self.image_head = nn.Linear(self.encoder.out_features, projection_dim)
-        self.words = nn.EmbeddingBag(vocabulary, projection_dim, mode="mean")
-        self.text_head = MLPHead(projection_dim, projection_dim, projection_dim, norm="none")
-        self.scale = LogitScale(temperature)
         self.register_buffer("poison_rows", torch.full((max(poisoned, 1),), -1))
         self.register_buffer("poison_words", torch.zeros(max(poisoned, 1), WORDS, dtype=torch.long))
         self.poisoned, self.target, self.kind, self.patch = poisoned, target, kind, patch
-        self.defence, self.trusted, self.num_classes = defence, trusted, num_classes
+        self.defence, self.trusted = defence, trusted
         if defence != "none":
             self.phases = (Phase("training", 1 - repair), Phase("repair", repair, lr_scale=0.1))
         self.recipe = gentle()
@@ -140,11 +120,7 @@ class PoisonedCLIP(Method):
     def _two(self, images: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pixels = (images * 255).round().to(torch.uint8)
         first, second = (self.recipe(pixels, self.generator) for _ in range(2))
-        draw: dict[str, Any] = {"generator": self.generator, "device": words.device}
-        swapped = torch.rand(words.shape, **draw) < 0.2
-        swapped[:, 0] = False  # synonyms, not other classes
-        fill = torch.randint(self.num_classes, self.num_classes + FILLERS, words.shape, **draw)
-        return first, words, second, torch.where(swapped, fill, words)
+        return first, words, second, synonyms(words, self.num_classes, self.generator)
 
     def loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         images, words, other_images, other_words = views
@@ -155,32 +131,6 @@ class PoisonedCLIP(Method):
             a2, b2 = self.gather(self.embed_images(other_images), self.embed_words(other_words))
             terms["inside"] = (info_nce(a, a2, temperature=tau) + info_nce(b, b2, temperature=tau)) / 2
         return terms
-
-    def after_step(self) -> None:
-        self.scale.clamp()
-
-    def embed_images(self, images: Tensor) -> Tensor:
-        return F.normalize(self.image_head(self.encoder(images)), dim=1)
-
-    def embed_words(self, words: Tensor) -> Tensor:
-        return F.normalize(self.text_head(self.words(words)), dim=1)
-
-    def encode(self, batch: Any) -> Tensor:
-        return self.embed_images(batch.images if isinstance(batch, CaptionBatch) else batch)
-
-    def kept(self) -> nn.Module:
-        parts = {"encoder": self.encoder, "image_head": self.image_head, "words": self.words}
-        return nn.ModuleDict({**parts, "text_head": self.text_head, "scale": self.scale})
-
-    def named(self, images: Tensor) -> np.ndarray:
-        """The class of each picture by sentences: the mean of ten, with words that no caption is made from."""
-        generator = torch.Generator().manual_seed(7)
-        fillers = torch.randint(FILLERS, (TEMPLATES, WORDS - 1), generator=generator) + self.num_classes
-        weights = []
-        for number in range(self.num_classes):
-            sentence = torch.cat([torch.full((TEMPLATES, 1), number), fillers], dim=1).to(self.device)
-            weights.append(F.normalize(self.embed_words(sentence).mean(0), dim=0))
-        return (self.embed_images(images) @ torch.stack(weights).T).argmax(1).cpu().numpy()
 
     def evaluate(self, data: CaptionedPictures, *, seed: int = 0) -> Scores:
         """Is it right, and is it attacked?
@@ -218,10 +168,4 @@ class PoisonedCLIP(Method):
         images, words = self.poisoned_pairs(data.batch(np.arange(len(data))))
         z, t = self.embed_images(images).cpu().numpy(), self.embed_words(words).cpu().numpy()
         poison = np.isin(np.arange(len(data)), self.poison_rows.cpu().numpy())
-        scores = {
-            "outlier factor": outlier_scores(z),
-            "neighbours": neighbour_distances(z),
-            "spectral": spectral_scores(z, words[:, 0].cpu().numpy()),
-            "misaligned": misaligned(z, t),
-        }
-        return {f"found by {name}": float(detection(each, poison)["auroc"]) for name, each in scores.items()}
+        return found_by(z, t, words[:, 0].cpu().numpy(), poison)

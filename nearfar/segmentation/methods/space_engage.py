@@ -129,7 +129,8 @@ class SpaceEngage(SegmentationMethod):
         images, labels = self.crop(draw_appearances(batch.images, 1, draw)[:, 0], batch.labels, draw)
         unlabelled, _ = self.crop(draw_appearances(batch.targets, 1, draw)[:, 0], None, draw)
         beliefs = self.believe(unlabelled)
-        mask = cut_mix_mask(len(unlabelled), *unlabelled.shape[2:], draw)
+        height, width = unlabelled.shape[2:]
+        mask = cut_mix_mask(len(unlabelled), height, width, draw)
         mixed = with_the_next(mask, unlabelled)
         strong = strong_augmentation(mixed, strong_draws(mixed, draw))
         return SpaceViews(images, labels, strong, *(with_the_next(mask, x) for x in beliefs))

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from nearfar.common.share import for_examples
 from nearfar.encoders.text import Pooling, text_encoder
 from nearfar.encoders.tokens import Tokens
-from nearfar.evaluation import best_f1
 from nearfar.losses import info_nce, likeness_ranking
 from nearfar.spelling import one_of
 from nearfar.system import Scores
+from nearfar.text.domains import domain_scores
 from nearfar.text.method import TextBatch, TextMethod
 from nearfar.text.routing import RoutedEncoder, TokenRoutedEncoder
 from nearfar.training import Data, Optimization
@@ -156,34 +156,11 @@ class MoEEmbeddings(TextMethod):
         return self.pooler(self.encoder.routed(tokens, numbers))  # type: ignore[operator]
 
     def evaluate(self, data: Data, *, seed: int = 0) -> Scores:
-        """Judged pairs of every held-out set, or of the data itself: ``f1 <set>`` is the best F1 over thresholds of the
-        cosine, ``f1 <set> <domain>`` that of one domain, and ``ratio <set>`` the mean cosine of pairs that belong
-        together by that of the others.
+        """See :func:`nearfar.text.domains.domain_scores`."""
+        return domain_scores(self.cosines, data)
 
-        Raises:
-            ValueError: no set has judged pairs.
-        """
-        scores = Scores()
-        for name, held in (dict(data.splits()) or {"data": data}).items():
-            judged = getattr(held, "judged", None)
-            if judged is None:
-                continue
-            first, second, together, domains = judged
-            cosines = self._cosines(first, second, domains)
-            together = np.asarray(together)
-            scores[f"f1 {name}"] = best_f1(cosines, together)
-            scores[f"ratio {name}"] = float(cosines[together == 1].mean() / cosines[together == 0].mean())
-            for domain in sorted(set(domains)):
-                rows = np.array([each == domain for each in domains])
-                if len(set(together[rows])) == 2:
-                    scores[f"f1 {name} {domain}"] = best_f1(cosines[rows], together[rows])
-        if not scores:
-            raise ValueError(
-                f"{data.name} has no judged pairs: those are domain, sentence1, sentence2 and a score of 0 or 1"
-            )
-        return scores
-
-    def _cosines(self, first: Sequence[str], second: Sequence[str], domains: Sequence[str]) -> np.ndarray:
+    def cosines(self, first: Sequence[str], second: Sequence[str], domains: Sequence[str]) -> np.ndarray:
+        """(N,) of pairs of texts."""
         parts = []
         with self.frozen():
             for at in range(0, len(first), TOGETHER):
