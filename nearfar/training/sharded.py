@@ -172,8 +172,8 @@ class Shards:
 
 
 def blocks(method: nn.Module) -> list[nn.Module]:
-    """What is put together by itself, inner ones first: large elements of lists of layers, and of sequences inside of
-    encoders, whose parameters are in nothing else. So a network and its momentum copy are cut alike."""
+    """What is put together by itself, inner ones first: large elements of lists of layers of one kind, and of sequences
+    inside of encoders, whose parameters are in nothing else. So a network and its momentum copy are cut alike."""
     inside = {layer for _, encoder, _ in encoders(method) for layer in encoder.modules()}
     owners: dict[int, list[nn.Module]] = {}
     for module in method.modules():
@@ -181,7 +181,8 @@ def blocks(method: nn.Module) -> list[nn.Module]:
             owners.setdefault(id(p), []).append(module)
     found: dict[nn.Module, None] = {}
     for module in reversed([*method.modules()]):
-        if not (isinstance(module, nn.ModuleList) or (isinstance(module, nn.Sequential) and module in inside)):
+        layered = isinstance(module, nn.ModuleList) and len(module) > 1 and len({type(c).__name__ for c in module}) == 1
+        if not (layered or (isinstance(module, nn.Sequential) and module in inside)):
             continue
         for child in module:
             layers, mine = {*child.modules()}, [*child.parameters()]
