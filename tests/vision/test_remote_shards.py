@@ -67,6 +67,31 @@ def test_a_server_s_shards_and_files(local: Path, server: str) -> None:
     assert len(load(f"{server}/set.npz")) == 5
 
 
+def test_a_bucket_of_s3(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on this machine that speaks s3, where ``moto[server]`` and ``s3fs`` are installed."""
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        fs = fsspec.filesystem("s3", skip_instance_cache=True)
+        fs.mkdir("bucket")
+        fs.put(f"{local}/", "bucket/set/", recursive=True)
+        here, there = load(local, size=8), load("s3://bucket/set", size=8)
+        assert there.ids.tolist() == here.ids.tolist()
+        rows = np.arange(18)
+        assert torch.equal(there.training_batch(rows).images, here.training_batch(rows).images)
+        assert len(load("s3://bucket/set/{00001..00002}.tar", size=8)) == 6
+        with pytest.raises(FileNotFoundError, match="there is no"):
+            load("s3://bucket/none.tar")
+    finally:
+        server.stop()
+
+
 def test_the_cache_keeps_its_size_and_lets_go_of_what_was_not_used(tmp_path: Path) -> None:
     cache, calls = FileCache(tmp_path, 250), []
 
