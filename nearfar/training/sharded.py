@@ -184,7 +184,7 @@ def blocks(method: nn.Module) -> list[nn.Module]:
         layered = isinstance(module, nn.ModuleList) and len(module) > 1 and len({type(c).__name__ for c in module}) == 1
         if not (layered or (isinstance(module, nn.Sequential) and module in inside)):
             continue
-        for child in module:
+        for child in module.children():
             layers, mine = {*child.modules()}, [*child.parameters()]
             alone = all(owner in layers for p in mine for owner in owners[id(p)])
             holds = isinstance(child, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.Sequential)
