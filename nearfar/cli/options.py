@@ -16,7 +16,7 @@ from torch import nn
 
 from nearfar import catalogue
 from nearfar.common.parsers import spelt
-from nearfar.common.rehearsal import cut, rehearsing
+from nearfar.common.rehearsal import cut, rehearsing, smallest
 from nearfar.runs.configure import alternatives, hints, parameters, revive
 from nearfar.system import Entry, UsageError
 from nearfar.training import Training
@@ -83,7 +83,7 @@ class Flags:
         if preset == "paper" and not rehearsing():
             self.parser.set_defaults(dict(self.system.paper_training))
         elif preset == "tiny" or rehearsing():
-            self.parser.set_defaults({**self.system.laptop, **small, **self.system.tiny})
+            self.parser.set_defaults(smallest({**self.system.laptop, **small}, self.system.tiny))
         else:
             self.parser.set_defaults({**self.system.laptop, **small})
 

@@ -19,6 +19,17 @@ BATCH = 16
 T = TypeVar("T")
 
 
+def smallest(laptop: Mapping[str, Any], tiny: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's settings for the smallest training there is, which has a length also where the row names none.
+
+    Args:
+        laptop, tiny: of :class:`nearfar.system.Entry`.
+    """
+    length = {"steps", "epochs"}
+    small = dict(tiny) if length & set(tiny) else {"steps": STEPS, "batch_size": BATCH, **tiny}
+    return {**{name: value for name, value in laptop.items() if name not in length}, **small}
+
+
 def rehearsing() -> bool:
     """Whether this process only rehearses."""
     return os.environ.get(VARIABLE, "0") not in ("", "0")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, wraps
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -20,11 +22,11 @@ Precision = Literal["auto", "32", "bf16"]
 def chosen_precision(wanted: Precision, method: nn.Module) -> Literal["32", "bf16"]:
     """``wanted``, and for ``auto`` bf16 where it is faster.
 
-    That is on every GPU that has it and, on processors with instructions for it, for convolutions and transformers: a
-    step of a small convolutional net and of a ResNet-18 takes half the time there, one of a small BERT 0.6 of it.
-    Without such instructions it takes longer. Convolutions stay in float32 where a processor has more than one thread
-    for them: oneDNN's bf16 gradients of their weights wait for each other by spinning, and take a hundred times as long
-    as soon as anything else wants the cores.
+    That is on every GPU that has it and, on processors that gain by it (:func:`processor_has_bf16`), for convolutions
+    and transformers: where it was measured, a step of a small convolutional net and of a ResNet-18 took half the time,
+    one of a small BERT 0.6 of it. On others it takes longer. Convolutions stay in float32 where a processor has more
+    than one thread for them: oneDNN's bf16 gradients of their weights wait for each other by spinning, and take a
+    hundred times as long as soon as anything else wants the cores.
     """
     if wanted != "auto":
         return wanted
@@ -87,8 +89,22 @@ def _in_bf16(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def processor_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 matrices by itself (AVX512-BF16 or AMX)."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    """Whether the processor gains by multiplying bf16 matrices itself: with AMX, or with AVX512-BF16 and not Intel's.
+
+    Intel's processors multiply bf16 in vectors at no more than the rate of float32, and converting comes on top.
+    """
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    return bool(torch.cpu._is_avx512_bf16_supported()) and not _is_intel()
+
+
+@lru_cache
+def _is_intel(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether Intel made the processor; where nothing tells, it did not."""
+    try:
+        return "GenuineIntel" in cpuinfo.read_text()
+    except OSError:
+        return "intel" in platform.processor().lower()
 
 
 def _multiplies(method: nn.Module) -> bool:

@@ -60,7 +60,7 @@ class Training:
             on it.
         precision: of the encoder: ``32``, ``bf16`` (mixed), or ``auto``: bf16 where it is faster, which is on GPUs that
             have it and, for encoders of sentences and, with one thread (``OMP_NUM_THREADS=1``), of images, on
-            processors that have it; 32 elsewhere. Heads, losses and measurements are in 32.
+            processors that gain by it (no Intel without AMX); 32 elsewhere. Heads, losses and measurements are in 32.
         compile: let ``torch.compile`` translate the encoder, for long runs on a GPU. The first step then takes up to
             minutes; where there is no compiler, a warning says so and the run goes on without.
         accumulate: batches per optimiser step. In-batch losses still contrast within each batch only; a rate that

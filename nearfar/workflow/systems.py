@@ -11,7 +11,7 @@ import torch
 
 from nearfar import catalogue
 from nearfar.catalogue import find
-from nearfar.common.rehearsal import rehearsing
+from nearfar.common.rehearsal import rehearsing, smallest
 from nearfar.runs.configure import construct, fill_facts, parameters
 from nearfar.spelling import one_of
 from nearfar.system import Entry, Scores
@@ -94,7 +94,7 @@ def laptop_settings(entry: Entry, *, tiny: bool = False) -> tuple[dict[str, Any]
     ``tiny`` adds the row's settings for the smallest training.
     """
     names = {f.name for f in fields(Training)}
-    settings = {**entry.laptop, **(entry.tiny if tiny else {})}
+    settings = smallest(entry.laptop, entry.tiny) if tiny else entry.laptop
     training = {k: v for k, v in settings.items() if k in names}
     known = parameters(entry.load())
     flat = {k: v for k, v in settings.items() if k not in names and k.partition(".")[0] in known}

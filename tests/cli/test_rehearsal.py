@@ -7,7 +7,7 @@ import pytest
 import nearfar
 from nearfar.catalogue import METHODS, find
 from nearfar.cli import main
-from nearfar.common.rehearsal import BATCH, STEPS, VARIABLE, cut
+from nearfar.common.rehearsal import BATCH, STEPS, VARIABLE, cut, smallest
 from nearfar.runs.run import Run
 from nearfar.training import Training
 
@@ -28,6 +28,15 @@ def test_every_method_is_cut_to_a_few_small_steps(wanted: Training, monkeypatch)
         assert found.epochs is None
         assert found.steps == (entry.tiny.get("steps") or STEPS) <= 20
         assert found.batch_size == (entry.tiny.get("batch_size") or BATCH) <= 64
+
+
+def test_the_tiny_preset_of_every_method_is_a_few_small_steps() -> None:
+    for entry in METHODS:
+        found = smallest(entry.laptop, entry.tiny)
+        assert (found.get("steps") or 0) <= 20, entry.slug
+        assert (found.get("epochs") or 0) <= 2, entry.slug
+        assert found.get("steps") or found.get("epochs"), entry.slug
+        assert not (found.get("steps") and found.get("epochs")), entry.slug
 
 
 def test_what_is_shorter_already_is_not_made_longer(monkeypatch) -> None:

@@ -50,6 +50,23 @@ def test_auto_is_bf16_only_where_the_processor_and_the_encoder_gain(monkeypatch,
     assert chosen_precision("bf16", build()) == "bf16"
 
 
+@pytest.mark.parametrize(("amx", "vectors", "vendor", "gains"), [
+    (True, True, "GenuineIntel", True),
+    (False, True, "GenuineIntel", False),
+    (False, True, "AuthenticAMD", True),
+    (False, False, "AuthenticAMD", False),
+])  # fmt: skip
+def test_vectors_of_bf16_gain_on_other_processors_than_intels(
+    amx: bool, vectors: bool, vendor: str, gains: bool, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nvendor_id : {vendor}\n")
+    is_intel = acceleration_module._is_intel
+    monkeypatch.setattr(acceleration_module, "_is_intel", lambda: is_intel(tmp_path / "cpuinfo"))
+    assert acceleration_module.processor_has_bf16() is gains
+
+
 def test_the_encoder_works_in_bf16_and_everybody_else_sees_float32() -> None:
     method = build()
     x = torch.rand(4, 3, 32, 32)
