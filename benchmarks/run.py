@@ -13,6 +13,7 @@ BENCHMARKS = {
     "nt-xent": ["losses.py", "--losses", "nt_xent", "--sizes", "4096", "16384", "--threads", "2"],
     "loss-model": ["loss_model.py"],
     "ranks": ["ranks.py"],
+    "communication": ["communication.py"],
     "views": ["views.py"],
     "folder-views": ["folder_views.py"],
     "shards": ["shards.py"],
