@@ -16,7 +16,9 @@ from nearfar.encoders.places import there
 from nearfar.encoders.tokens import PADDING, HashTokenizer, PairTokens, PretrainedTokenizer, Tokens
 from nearfar.spelling import one_of
 
-Pooling = Literal["cls", "avg", "avg_first_last", "last_token"]
+Pooling = Literal["cls", "avg", "avg_first_last", "avg_top2", "last_token"]
+MIXED = ("avg_first_last", "avg_top2")
+"""Poolings that average two layers, before they average tokens."""
 TOGETHER = 2048
 """Tokens that pass a network together where nothing is learned: 0.84 of the time of 12,688 together (MiniLM-L6)."""
 
@@ -28,7 +30,7 @@ class TextEncoder(nn.Module):
         model: a transformers model that returns ``last_hidden_state`` (N, T, D).
         tokenizer: maps a list of strings to :class:`Tokens`.
         pooling: ``cls`` takes the first token, ``avg`` the mean over tokens, ``avg_first_last`` the mean of the
-            first and last layer, ``last_token`` the last token (for causal models).
+            first and last layer, ``avg_top2`` that of the last two, ``last_token`` the last token (for causal models).
 
     Shape: N strings, or Tokens of (N, T), to (N, D).
     """
@@ -67,7 +69,7 @@ class TextEncoder(nn.Module):
         return [t.to(device) for t in (ids, *masks)]
 
     def states(self, text: Tokens | Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Hidden states (N, T, D) of the last layer (or first and last, averaged) and the mask (N, T)."""
+        """Hidden states (N, T, D) of the last layer (or of two, averaged) and the mask (N, T)."""
         tokens = text if isinstance(text, Tokens) else self.tokenize(text)
         return self.hidden(tokens), tokens.attention_mask
 
@@ -76,33 +78,31 @@ class TextEncoder(nn.Module):
         packed = self._packed(tokens)
         if packed is not None:
             return packed[0].padded(packed[1])
-        both = self.pooling == "avg_first_last"
+        both = self.pooling in MIXED
         output = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=both)
-        states = output.last_hidden_state
-        if both:
-            states = (output.hidden_states[1] + states) / 2
-        return states
+        return self._mixed(output)
+
+    def _mixed(self, output: Any) -> Tensor:
+        """The states that are pooled, of a network's output."""
+        states: Tensor = output.last_hidden_state
+        if self.pooling not in MIXED:
+            return states
+        return (output.hidden_states[1 if self.pooling == "avg_first_last" else -2] + states) / 2
 
     def attended(self, tokens: Tokens, first: int, last: int) -> tuple[Tensor, Tensor]:
         """The sentences' vectors (N, D), and attention (N, L, H, T, T) of the layers from ``first`` to before ``last``.
 
         For networks whose attention is ``eager``: the others keep no maps. They are those after dropout.
         """
-        both = self.pooling == "avg_first_last"
+        both = self.pooling in MIXED
         output = self.model(**tokens._asdict(), output_hidden_states=both, output_attentions=True)
-        states = output.last_hidden_state
-        if both:
-            states = (output.hidden_states[1] + states) / 2
-        return self.pooled(states, tokens.attention_mask), torch.stack(output.attentions[first:last], 1)
+        return self.pooled(self._mixed(output), tokens.attention_mask), torch.stack(output.attentions[first:last], 1)
 
     def entered(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """The sentences' vectors (N, D), and what entered the first layer for them: embedded tokens (N, T, D), after
         their norm and dropout."""
         output = self.model(**tokens._asdict(), output_hidden_states=True)
-        states = output.last_hidden_state
-        if self.pooling == "avg_first_last":
-            states = (output.hidden_states[1] + states) / 2
-        return self.pooled(states, tokens.attention_mask), output.hidden_states[0]
+        return self.pooled(self._mixed(output), tokens.attention_mask), output.hidden_states[0]
 
     def forward(self, text: Tokens | Sequence[str]) -> Tensor:
         tokens = text if isinstance(text, Tokens) else self.tokenize(text)
@@ -130,10 +130,11 @@ class TextEncoder(nn.Module):
         if found is None:
             return None
         of_layers = packed_states(model, tokens.input_ids, found)
-        first = last = next(of_layers)
+        first = before = last = next(of_layers)
         for each in of_layers:
-            last = each
-        return found, (first + last) / 2 if self.pooling == "avg_first_last" else last
+            before, last = last, each
+        other = {"avg_first_last": first, "avg_top2": before}.get(self.pooling, last)
+        return found, (other + last) / 2 if self.pooling in MIXED else last
 
     def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
         """One vector (N, D) of token states (N, T, D) with their mask (N, T)."""

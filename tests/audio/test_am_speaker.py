@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +58,16 @@ def test_error_rates_are_the_released_ones(case: ParityCase) -> None:
     assert 100 * found["eer"] == pytest.approx(float(arrays["out_eer"]), rel=1e-9, abs=1e-9)
     cost = arrays["out_min_dcf"] if "out_min_dcf" in arrays else arrays["out_mindcf_p01"]
     assert found["min_dcf"] == pytest.approx(float(cost), rel=1e-9)
+
+
+def test_the_margin_grows_along_the_released_cosine() -> None:
+    """Over the first half of the run, as released, where ``margin_growth`` is a half."""
+    for epoch, epochs in ((0, 20), (3, 20), (10, 20), (11, 20), (20, 20)):
+        method = SimpleNamespace(progress=epoch / epochs, margin=0.2, margin_growth=0.5)
+        half = epochs // 2
+        expected = 0.2 * (1 - (math.cos(math.pi * epoch / half) + 1) / 2) if epoch <= half else 0.2
+        found = AdditiveMarginSpeaker.margin_now.fget(method)  # type: ignore[attr-defined]
+        assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_margin_raises_the_loss_and_never_at_the_cost_of_its_slope() -> None:

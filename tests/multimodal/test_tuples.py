@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from nearfar import workflow
 from nearfar.catalogue import find
+from nearfar.losses import symmetric_info_nce
 from nearfar.multimodal.data import Column, Tuples, load
 from nearfar.multimodal.data.generated import xor
 from nearfar.multimodal.methods import CMC, Symile
@@ -20,6 +22,7 @@ from nearfar.parts import InstanceMemory
 from nearfar.reproductions.arms import build, train
 from nearfar.sources.skipped import BadDataError
 from nearfar.testing import check_method
+from tests.parity import ParityCase, parity
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -140,6 +143,36 @@ def test_symile_learns_the_exclusive_or_and_pairs_cannot() -> None:
     assert found["tuple"]["R@1 b test"] > 0.8
     assert found["pairwise"]["R@1 b test"] < 0.2
     assert found["tuple"]["effective_rank"] > 4
+
+
+@pytest.mark.parametrize("case", parity("symile", "retrieval"))
+def test_a_modality_is_found_as_released(case: ParityCase) -> None:
+    """The released scores are times its scale, and those of pairs have a number beside them that is one for all
+    candidates of a row: neither moves a rank."""
+    a = case.load()
+    given, candidates, scale = [a["in_q0"], a["in_q1"]], a["in_candidates"], a["in_scale"]
+    method = Symile.__new__(Symile)
+    torch.nn.Module.__init__(method)
+    method.objective = "tuple"
+    found = method.match(given, candidates)
+    torch.testing.assert_close(found, a["out_mip"], rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(scale * found, a["out_symile"], rtol=1e-9, atol=1e-10)
+    method.objective = "pairwise"
+    beside = (given[0] * given[1]).sum(1, keepdim=True)
+    torch.testing.assert_close(scale * (method.match(given, candidates) + beside), a["out_clip"], rtol=1e-9, atol=1e-10)
+
+
+def test_pairs_are_summed_as_released() -> None:
+    """Symile's baseline: CLIP's loss of each of the three pairs, added."""
+    parts = [torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    loss = partial(symmetric_info_nce, temperature=0.2, normalize=False)
+    found = pairwise(tuple(parts), torch.ones(5, 3, dtype=torch.bool), loss)
+    target, slow = torch.arange(5), torch.zeros((), dtype=torch.float64)
+    for a, b in ((0, 1), (1, 2), (0, 2)):
+        logits = parts[a] @ parts[b].T / 0.2
+        both = [torch.nn.functional.cross_entropy(x, target) for x in (logits, logits.T)]
+        slow = slow + (both[0] + both[1]) / 2
+    torch.testing.assert_close(found, slow)
 
 
 def test_cmc_finds_views_and_moves_its_memories() -> None:

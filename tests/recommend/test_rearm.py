@@ -51,6 +51,23 @@ def test_chosen_together() -> None:
     assert set(np.flatnonzero(found[3])) == {1, 0}  # nobody shares with it: the most active
 
 
+def test_what_both_kinds_share_is_its_formula() -> None:
+    torch.manual_seed(0)
+    share = MetaShare(4, 2).double()
+    ids, both = torch.randn(6, 4, dtype=torch.float64), torch.randn(6, 8, dtype=torch.float64)
+    told = both @ share.told.weight.T + share.told.bias
+
+    def matrix(network: torch.nn.Sequential, rows: int) -> torch.Tensor:
+        h = told @ network[0].weight.T + network[0].bias
+        h = torch.where(h > 0, h, network[1].weight * h) @ network[2].weight.T + network[2].bias
+        parts = (h / h.norm(dim=1, keepdim=True)).view(6, rows, -1)
+        return torch.softmax(parts + parts.mean(0), 1)
+
+    first, second = matrix(share.left, 4), matrix(share.right, 2)
+    slow = [[sum(ids[n] @ first[n, :, r] * second[n, r, j] for r in range(2)) for j in range(4)] for n in range(6)]
+    torch.testing.assert_close(share(ids, both), torch.stack([torch.stack(row) for row in slow]))
+
+
 def test_networks_keep_shapes_and_the_constant() -> None:
     v, t = (torch.randn(7, 5, requires_grad=True) for _ in range(2))
     first, second = FeatureAttention(5)(v, t)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +13,11 @@ import pytest
 import torch
 
 from nearfar.encoders import TextEncoder, text_encoder
-from nearfar.encoders.tokens import MASK, PADDING, START, HashTokenizer
+from nearfar.encoders.tokens import MASK, PADDING, START, HashTokenizer, Tokens
 from nearfar.reproductions.arms import build, train
 from nearfar.text.data import Sentences, load
 from nearfar.text.evaluation import evaluate
+from tests.parity import ParityCase, parity
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def test_tokens_are_stable_padded_and_cut() -> None:
         tokenizer([3])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("pooling", ["cls", "avg", "avg_first_last", "last_token"])
+@pytest.mark.parametrize("pooling", ["cls", "avg", "avg_first_last", "avg_top2", "last_token"])
 def test_padding_does_not_change_an_embedding(pooling: str) -> None:
     torch.manual_seed(0)
     encoder = text_encoder("tiny-bert", pooling=pooling).eval()  # type: ignore[arg-type]
@@ -48,6 +51,42 @@ def test_padding_does_not_change_an_embedding(pooling: str) -> None:
     with torch.no_grad():
         alone, together = encoder([short]), encoder([short, long])
     assert torch.allclose(alone[0], together[0], atol=1e-5)
+
+
+class Layers(torch.nn.Module):
+    """A network whose layers said what they say."""
+
+    def __init__(self, states: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.states = states
+        self.config = SimpleNamespace(hidden_size=states[0].shape[2])
+
+    def forward(self, **given: Any) -> Any:
+        return SimpleNamespace(last_hidden_state=self.states[-1], hidden_states=self.states)
+
+
+@pytest.mark.parametrize("case", parity("simcse", "pooler"))
+def test_pooling_is_the_released_one(case: ParityCase) -> None:
+    a = case.load()
+    layers = [a[f"in_hidden_{layer}"].detach() for layer in range(4)]
+    tokens = Tokens(torch.zeros_like(a["in_mask"]), a["in_mask"])
+    for name in ("cls_before_pooler", "avg", "avg_top2", "avg_first_last"):
+        pooling = "cls" if name == "cls_before_pooler" else name
+        encoder = TextEncoder(Layers(layers), HashTokenizer(), pooling=pooling)  # type: ignore[arg-type]
+        torch.testing.assert_close(encoder(tokens), a[f"out_{name}"], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("pooling", ["avg_first_last", "avg_top2"])
+def test_layers_are_mixed_alike_without_padding(pooling: str) -> None:
+    torch.manual_seed(0)
+    encoder = text_encoder("tiny-bert", pooling=pooling).eval()  # type: ignore[arg-type]
+    tokens = encoder.tokenize(["a short one", "a much longer sentence that makes the batch wide"])
+    with torch.no_grad():
+        output = encoder.model(**tokens._asdict(), output_hidden_states=True)
+        other = output.hidden_states[1 if pooling == "avg_first_last" else -2]
+        weights = tokens.attention_mask[..., None].float()
+        expected = ((other + output.last_hidden_state) / 2 * weights).sum(1) / weights.sum(1)
+        torch.testing.assert_close(encoder(tokens), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_sentence_gets_two_dropout_masks_in_training_and_none_in_evaluation(corpus: Sentences) -> None:

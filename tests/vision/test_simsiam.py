@@ -48,6 +48,23 @@ def test_the_predictors_rate_stays_constant_if_asked(constant: bool) -> None:
     assert {rate[id(p)] == peak for p in method.predictor.parameters()} == {constant}
 
 
+def test_heads_are_the_released_layers() -> None:
+    """Linear, batch norm, ReLU twice and a last norm without weights; a predictor with a bias at its end. The release
+    has a frozen bias before that last norm, which the norm takes out."""
+    method = SimSiam("small-conv", projection_dim=4, predictor_hidden=3).double().train()
+    x = torch.randn(6, method.features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def norm(h: torch.Tensor) -> torch.Tensor:
+        return (h - h.mean(0)) / (h.var(0, correction=0) + 1e-5).sqrt()
+
+    weights = [p for p in method.head.parameters() if p.ndim == 2]
+    h = norm(norm(norm(x @ weights[0].T).relu() @ weights[1].T).relu() @ weights[2].T)
+    torch.testing.assert_close(method.head(x), h)
+    first, last = [p for p in method.predictor.parameters() if p.ndim == 2]
+    bias = method.predictor[-1].bias  # type: ignore[index]
+    torch.testing.assert_close(method.predictor(h), norm(h @ first.T).relu() @ last.T + bias)
+
+
 def test_heads_have_the_published_shapes() -> None:
     method = SimSiam("small-conv", projection_dim=12, predictor_hidden=4)
     linear = [m for m in (*method.head, *method.predictor) if isinstance(m, torch.nn.Linear)]  # type: ignore[misc]
