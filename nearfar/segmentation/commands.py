@@ -13,6 +13,15 @@ from nearfar.cli.words import writable
 from nearfar.common.parsers import Parser
 from nearfar.system import Command, UsageError
 
+SCENES = ("rgb", "leftImg8bit", "rgb_anon", "trainannot", "train_labels.npz")
+"""What a folder of scenes, in our layout or a published one, has in it."""
+FLAGS = ("--classes", "--stored", "--image-paths", "--label-paths")
+
+
+def _names_scenes(words: Sequence[str]) -> bool:
+    flags = any(word.partition("=")[0] in FLAGS for word in words)
+    return flags or any((Path(word) / name).exists() for word in words for name in SCENES)
+
 
 def _parse_check(words: Sequence[str]) -> int:
     parser = Parser(prog="nearfar data check", description=COMMANDS["data check"].help)
@@ -179,7 +188,12 @@ def _say(text: str) -> None:
 
 COMMANDS = {
     "count": Command("how many objects of a picture a phrase names, by a finished run", _count),
-    "data check": Command("decode every file and list what cannot be used; code 1 for any", _parse_check, default=True),
+    "data check": Command(
+        "decode every file and list what cannot be used; code 1 for any",
+        _parse_check,
+        default=True,
+        meant=_names_scenes,
+    ),
     "data stats": Command("count the pixels of each class, and say which samples have it", _parse_stats, default=True),
     "data export": Command("write embedded scenes into files, labels and splits too", _parse_export, default=True),
     "data record": Command("record scenes in four appearances with a CARLA server", _parse_record, default=True),

@@ -63,12 +63,16 @@ def _parse_check(words: Sequence[str]) -> int:
     return 1 if listed else 0
 
 
-def _names_archives(words: Sequence[str]) -> bool:
+def _names_pictures(words: Sequence[str]) -> bool:
+    """Whether a word is an archive, or a folder of archives or with a picture somewhere in it."""
     from nearfar.sources.shards.places import ARCHIVES, shards_below
+    from nearfar.vision.data.folder import has_picture
 
     for word in words:
         path = Path(word)
-        if path.suffix.lower() in ARCHIVES or (not word.startswith("-") and path.is_dir() and shards_below(path)):
+        if path.suffix.lower() in ARCHIVES:
+            return True
+        if not word.startswith("-") and path.is_dir() and (shards_below(path) or has_picture(path)):
             return True
     return False
 
@@ -80,6 +84,6 @@ def _say(text: str) -> None:
 COMMANDS = {
     "data pack": Command("write pictures into shards that train fast, each made small once", _parse_pack, default=True),
     "data check": Command(
-        "decode every picture and list what cannot be used; code 1 for any", _parse_check, meant=_names_archives
+        "decode every picture and list what cannot be used; code 1 for any", _parse_check, meant=_names_pictures
     ),
 }

@@ -119,6 +119,18 @@ def test_nothing_is_overwritten_and_room_is_asked_for(
         pack(data, tmp_path / "x")
 
 
+def test_a_folder_of_pictures_is_checked_as_pictures(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["data", "check", str(photos)])
+    assert "examples" in capsys.readouterr().out
+    assert not photos.joinpath("rgb").exists()
+    photos.joinpath("rgb").mkdir()  # which folders of scenes have
+    try:
+        assert main(["data", "check", str(photos)]) == 2
+        assert "rgb/{appearance}/{scene}.png" in capsys.readouterr().err
+    finally:
+        photos.joinpath("rgb").rmdir()
+
+
 def test_packing_and_checking_by_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "shards"
     assert main(["data", "pack", str(photos), "-o", str(out), "--size", "24"]) == 0
