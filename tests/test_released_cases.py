@@ -23,8 +23,6 @@ LEFT_OUT: dict[Function, str] = {
     ("amcl", "released_adaptive_temperature_sketch"): (
         "without negatives, and every similarity is divided by every temperature: not to be followed, as it says itself"
     ),
-    ("cacr", "cacr_moco_v2"): "CACR on MoCo v2: the queue is repelled by the first view's queries only, by a fault",
-    ("cacr", "cacr_moco_v3"): "CACR on MoCo v3, with local crops; the library has the form for small pictures",
     ("curl", "curl_rainbow"): "CURL on Rainbow, whose replay it orders; the library's agents of pictures are SAC's",
     ("relic", "variant_transpose"): (
         "of a public re-implementation, whose regulariser compares the rows with the columns of one matrix; "

@@ -53,6 +53,10 @@ def many(loss: Callable) -> Callable:
     return lambda *views, **options: loss(views, **options)
 
 
+def on_keys(loss: Callable) -> Callable:
+    return lambda q1, q2, k1, k2, *queue, **options: loss([q1, q2], [k1, k2], *queue, **options)
+
+
 def pair(name: str, inputs: int, spare: int = 0, wrap: Callable = lambda f: f, fn: str = "", **options: object) -> Case:
     """A loss whose slow version has the same name."""
     fn = fn or name
@@ -124,6 +128,18 @@ PLAIN = [
     pair("vicreg", 2, invariance=2.0, variance=3.0, covariance=0.5),
     more("mixed_barlow_twins", 4, share=0.3, lambd=0.05, weight=2.0),
     more("cacr", 3, many, tau_pos=2.0, tau_neg=3.0, alpha=0.7, beta=1.3),
+    case(
+        "cacr_queue",
+        on_keys(losses.cacr_queue),
+        on_keys(reference_views.cacr_queue),
+        4,
+        1,
+        tau_pos=1.2,
+        tau_neg=0.8,
+        alpha=0.7,
+        beta=1.3,
+    ),
+    *(more(f"cacr_keys {cost}", 4, on_keys, temperature=0.4, cost=cost) for cost in ("rbf", "euclidean")),
     *(more(f"amcl {how}", 4, low=0.2, high=1.5, beta=0.3, negatives=how) for how in NEGATIVES),
     *(more(f"vmf_entropy {how}", 1, kappa=2.0, estimator=how) for how in ESTIMATORS),
     more("vmf_reconstruction", 2, kappa=7.0),

@@ -68,6 +68,38 @@ def cacr(views, *, tau_pos, tau_neg, alpha, beta):
     return {"attraction": sum(pulls) / len(pulls), "repulsion": sum(pushes) / len(pushes)}
 
 
+def cacr_queue(queries, keys, queue, *, tau_pos, tau_neg, alpha, beta):
+    q, k, bank = [unit(z) for z in queries], [unit(z.detach()) for z in keys], unit(queue.detach())
+    pulls, pushes = [], []
+    for a in range(len(q)):
+        for i in range(len(q[0])):
+            near = torch.stack([((q[a][i] - k[b][i]) ** 2).sum() for b in range(len(q)) if b != a])
+            pulls.append(alpha * (torch.softmax(tau_pos * near.detach(), 0) * near).sum())
+            past = torch.stack([((q[a][i] - old) ** 2).sum() for old in bank])
+            inside = torch.stack([((q[a][i] - q[a][j]) ** 2).sum() for j in range(len(q[0])) if j != i])
+            weights = torch.softmax(-tau_neg * torch.cat([past.detach(), inside]), 0)
+            pushes.append(-beta * (weights * torch.cat([past, inside])).sum())
+    return {"attraction": sum(pulls) / len(pulls), "repulsion": sum(pushes) / len(pushes)}
+
+
+def cacr_keys(queries, keys, *, temperature, cost):
+    q, k = [unit(z) for z in queries], [unit(z.detach()) for z in keys]
+    n, total = len(q[0]), 0.0
+    for b in range(len(k)):
+        others = [a for a in range(len(q)) if a != b]
+        for i in range(n):
+            apart = torch.stack([((q[a][i] - k[b][i]) ** 2).sum().detach() for a in others])
+            for share, a in zip(torch.softmax(apart / temperature, 0), others, strict=True):
+                cosines = torch.stack([q[a][i] @ k[b][j] for j in range(n)])
+                if cost == "rbf":
+                    loss = 2 * temperature * -torch.log_softmax(cosines / temperature, 0)[i] / n
+                else:
+                    far = torch.stack([1 - cosines[j] for j in range(n) if j != i])
+                    loss = 1 - cosines[i] - (torch.softmax(-far.detach() / temperature, 0) * far).sum()
+                total = total + share * loss
+    return total / len(k)
+
+
 def amcl(z1, z2, scores1, scores2, *, low, high, beta, negatives):
     n, d = z1.shape
     z, phi = unit(torch.cat([z1, z2])), torch.cat([scores1, scores2])

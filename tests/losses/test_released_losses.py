@@ -94,6 +94,38 @@ def test_halves_and_the_debiased_form_are_their_formula(weighted: bool | str, de
     torch.testing.assert_close(terms["repulsion"], torch.stack(repulsion).mean())
 
 
+@pytest.mark.parametrize("case", parity("cacr", "cacr_moco_v2"))
+def test_attraction_and_repulsion_with_a_queue(case: ParityCase) -> None:
+    """The released loss as it is when its cache of the first view's products is cleared: each view its own."""
+    a, h = case.load(), case.hyper
+    with torch.no_grad():
+        moved = [h["m"] * a[f"in_k_{n}"] + (1 - h["m"]) * a[f"in_q_{n}"] for n in ("weight", "bias")]
+    queries = [x @ a["in_q_weight"].T + a["in_q_bias"] for x in a["in_x"]]
+    keys = [x @ moved[0].T + moved[1] for x in a["in_x"].detach()]
+    terms = losses.cacr_queue(
+        queries, keys, a["in_queue"].detach().T, tau_pos=h["tau_pos"], tau_neg=h["tau_neg"],
+        alpha=h["alpha"], beta=h["beta"], in_batch=h["intra_batch"],
+    )  # fmt: skip
+    torch.testing.assert_close(terms["attraction"], a["out_loss1"], **CLOSE)
+    torch.testing.assert_close(terms["repulsion"], a["out_loss2_fixed"], **CLOSE)
+    wanted = ("q_weight", "q_bias")
+    found = torch.autograd.grad(total(terms), [a[f"in_{n}"] for n in wanted])
+    for name, gradient in zip(wanted, found, strict=True):
+        torch.testing.assert_close(gradient, a[f"grad_{name}"], **CLOSE)
+
+
+@pytest.mark.parametrize("case", parity("cacr", "cacr_moco_v3"))
+def test_attraction_and_repulsion_of_keys(case: ParityCase) -> None:
+    a, h = case.load(), case.hyper
+    queries, keys = [*a["in_q"]], [*a["in_k"]]
+    value = losses.cacr_keys(queries, keys, temperature=h["T"], cost=h["cost"])
+    torch.testing.assert_close(value, a["out_loss"], **CLOSE)
+    one = losses.cacr_keys(queries, keys[:1], temperature=h["T"], cost=h["cost"])
+    torch.testing.assert_close(one, a["out_one"], **CLOSE)
+    (found,) = torch.autograd.grad(value, a["in_q"])
+    torch.testing.assert_close(found, a["grad_q"], **CLOSE)
+
+
 @pytest.mark.parametrize("case", parity("care", "equivariance_loss"))
 def test_one_turn_for_a_group(case: ParityCase) -> None:
     """The released code takes rows as they are, and leaves those that fill no chunk out."""

@@ -142,6 +142,8 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "memory_contrast": _memory,
     "growing_consistency": _growing,
     "selective_contrast": _selective,
+    "cacr_queue": lambda z: _sum(losses.cacr_queue(z[:2], z[2:4], torch.eye(z[0].shape[1], dtype=z[0].dtype))),
+    "cacr_keys": lambda z: losses.cacr_keys(z[:2], z[2:4]),
     "cacr": lambda z: _sum(losses.cacr(z, tau_neg=2.0)),
     **{
         f"amcl {how}": lambda z, how=how: _sum(losses.amcl(*z, low=0.2, high=1.0, negatives=how))  # type: ignore[misc]

@@ -3,7 +3,7 @@
 =============================  ==================================================================
 one positive per row           :func:`info_nce`, :func:`symmetric_info_nce`, :func:`nt_xent`, :func:`grace`
 invariance of the prediction   :func:`relic`, :func:`relic_multicrop`, measured by :func:`relic_kl`
-many views of each thing       :func:`poly_view`, :func:`cacr`
+many views of each thing       :func:`poly_view`, :func:`cacr`, and on MoCo :func:`cacr_queue`, :func:`cacr_keys`
 whole tuples of modalities     :func:`symile`
 several candidates of a row    :func:`mil_nce`
 a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
@@ -20,7 +20,7 @@ pairs, no softmax              :func:`sigmoid_pair_loss`
 """
 
 from nearfar.losses.contrast.adaptive import amcl
-from nearfar.losses.contrast.attraction import cacr
+from nearfar.losses.contrast.attraction import cacr, cacr_keys, cacr_queue
 from nearfar.losses.contrast.composed import composition_contrast
 from nearfar.losses.contrast.crossmodal import clsr
 from nearfar.losses.contrast.growing import growing_consistency
@@ -39,6 +39,8 @@ from nearfar.losses.contrast.weighted import weighted_supcon
 __all__ = [
     "amcl",
     "cacr",
+    "cacr_keys",
+    "cacr_queue",
     "clsr",
     "composition_contrast",
     "grace",
