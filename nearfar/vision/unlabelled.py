@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -27,7 +29,7 @@ def without_labels(method: Method, data: Data, *, seed: int = 0) -> Scores:
     ``pictures``: how many there were. Views are SimCLR's whatever the method was shown, so that methods compare; a
     method that learnt from the same views is asked what it was taught, and labels of one's own say more.
     """
-    x = _views(method, data, VIEWS, seed)
+    x = _views(method, data, [recipe_pair(VIEW)[0]] * VIEWS, seed)
     if x is None:
         return Scores()
     scores = {
@@ -36,30 +38,30 @@ def without_labels(method: Method, data: Data, *, seed: int = 0) -> Scores:
         "rankme": rankme(x[:, 0]),
         "pictures": float(len(x)),
     }
-    return Scores(scores, neither=["rankme", "pictures"]).add(near_and_apart(x[:, 0], x[:, 1]))
+    return Scores(scores, neither=["rankme", "pictures"]).add(alignment_of_views(method, data, seed=seed))
 
 
 def alignment_of_views(method: Method, data: Data, *, seed: int = 0) -> Scores:
-    """:func:`nearfar.training.probing.near_and_apart` of two random views of at most 256 drawn pictures, SimCLR's views
-    as above."""
-    x = _views(method, data, 2, seed)
+    """:func:`nearfar.training.probing.near_and_apart` of two random views of at most 256 drawn pictures: the first two
+    of the method's own views, which it was to bring together, and SimCLR's where it makes none."""
+    own = [recipe for recipe in getattr(method, "recipes", ()) if isinstance(recipe, Recipe)][:2]
+    x = _views(method, data, [own[0], own[-1]] if own else recipe_pair(VIEW), seed)
     return Scores() if x is None else near_and_apart(x[:, 0], x[:, 1])
 
 
-def _views(method: Method, data: Data, count: int, seed: int) -> np.ndarray | None:
-    """Vectors (N, count, D) of random views of drawn pictures; ``None`` where there are too few, or they are not
-    finite."""
+def _views(method: Method, data: Data, recipes: Sequence[Recipe], seed: int) -> np.ndarray | None:
+    """Vectors (N, V, D) of a random view by each recipe of drawn pictures; ``None`` where there are too few, or they
+    are not finite."""
     chosen = data.sample(PICTURES, seed=seed)
     if len(chosen) < 2:
         return None
-    recipe = recipe_pair(VIEW)[0]
     generator = torch.Generator().manual_seed(derive_seed(seed, "views without labels"))
     found = []
     with method.frozen():
         for start in range(0, len(chosen), AT_ONCE):
             batch = chosen.batch(np.arange(start, min(start + AT_ONCE, len(chosen))))
             images = batch.images[:, 0] if batch.images.ndim == 5 else batch.images
-            of_each = [_encoded(method, batch._replace(images=images), recipe, generator) for _ in range(count)]
+            of_each = [_encoded(method, batch._replace(images=images), recipe, generator) for recipe in recipes]
             found.append(torch.stack(of_each, 1).float().cpu())
     x = torch.cat(found).numpy()
     return x if np.isfinite(x).all() else None
