@@ -79,7 +79,6 @@ docs: $(STAMP)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
 	@echo build/docs/index.html
 
-
 # The notebooks, run from the first cell to the last, with what they print.
 notebooks: $(STAMP)
 	$(BIN)/python tools/notebooks.py $(ONLY)
