@@ -83,7 +83,7 @@ def replay() -> dict[str, float]:
         over = np.full(4, step % 200 == 199)
         kept.add(np.zeros(4, int), np.zeros(4), over, over, np.full((4, 1, 84, 84), step % 255, np.uint8))
     rng = np.random.default_rng(0)
-    stacks = np.zeros((4000, 4, 84, 84), np.uint8)
+    stacks = np.full((4000, 4, 84, 84), 1, np.uint8)  # written, or all of it would be one page of zeros
 
     def whole() -> None:
         rows = rng.integers(3999, size=128)

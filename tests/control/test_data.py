@@ -115,6 +115,15 @@ def test_stacks_repeat_the_first_frame_and_store_each_once() -> None:
     np.testing.assert_array_equal(stacked[2], frames[[7, 8, 9], 0])
     np.testing.assert_array_equal(stacked[3], frames[[11, 12, 13], 1])
     np.testing.assert_array_equal(replay.newest(3)[:, -1], frames[30])
+    # What is seen at a row and then is gathered together, and is the same as each by itself; rows are lost meanwhile.
+    for _ in range(25):
+        stepped = where.step(actions, rng)
+        replay.add(actions, stepped.rewards, stepped.terminated, stepped.over, stepped.observations)
+    time, env = replay.draw_rows(np.random.default_rng(1), 200)
+    assert time.min() == replay.oldest
+    drawn = replay.sample(np.random.default_rng(1), 200, Sampling(stack=3))
+    assert np.array_equal(drawn.observations.numpy(), replay.seen(time, env, 3))
+    assert np.array_equal(drawn.next_observations.numpy(), replay.seen(time + 1, env, 3))
 
 
 def test_a_saved_replay_draws_the_same() -> None:

@@ -186,6 +186,17 @@ class Replay:
         frames = self.observations[before % self.capacity, env[:, None]]
         return frames.reshape(len(time), -1, *frames.shape[-2:])
 
+    def _seen_twice(self, time: np.ndarray, env: np.ndarray, stack: int) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`seen` gives at rows (B,) and at those that follow them in their episodes. Of stacked frames both
+        are views of one array, because all but one frame is in both."""
+        if stack == 1:
+            return self.seen(time, env), self.seen(time + 1, env)
+        back = np.minimum(self.age[time % self.capacity, env], time - self.oldest)
+        shown = time[:, None] + 1 - np.minimum(np.arange(stack, -1, -1)[None], back[:, None] + 1)
+        frames = self.observations[shown % self.capacity, env[:, None]]
+        shape = (len(time), -1, *frames.shape[-2:])
+        return frames[:, :-1].reshape(shape), frames[:, 1:].reshape(shape)
+
     def ends(self, time: np.ndarray, env: np.ndarray) -> np.ndarray:
         """The time of the last row so far of the episodes that rows (B,) belong to."""
         found = self.end[time % self.capacity, env]
@@ -220,10 +231,10 @@ class Replay:
         time, env = self.draw_rows(rng, count)
         ahead = future_steps(rng.random(count), self.ends(time, env) - time, sampling.discount or 1.0)
         at = time % self.capacity
-        after = self.seen(time + 1, env, sampling.stack)
+        before, after = self._seen_twice(time, env, sampling.stack)
         future = self.seen(time + ahead, env, sampling.stack) if sampling.discount else after
         return Transitions(
-            torch.from_numpy(self.seen(time, env, sampling.stack)),
+            torch.from_numpy(before),
             torch.from_numpy(self._acted(self.actions[at, env])),
             torch.from_numpy(self.rewards[at, env]),
             torch.from_numpy(after),
