@@ -103,7 +103,15 @@ def opened(name: str, data: str | None, words: list[str], command: str) -> tuple
         return entry, workflow.build_method(entry, settings.arguments, found, 0), found
     entry, system, run = workflow.load_run(name)
     options = loader_options(entry, words, f"nearfar {command}")
-    return entry, system, workflow.run_data(entry, workflow.like_the_run(run, data, options))
+    described = workflow.like_the_run(run, data, options)
+    try:
+        found = workflow.run_data(entry, described)
+    except ValueError:
+        if data is None or "label_column" in options or not described.get("label_column"):
+            raise
+        # New rows need not have the column that said in training what a row is.
+        found = workflow.run_data(entry, {**described, "label_column": ""})
+    return entry, system, found
 
 
 def write_columns(path: Path, columns: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from nearfar.cli import main
 from nearfar.runs.configure import revive
 from nearfar.runs.hub import plain
 from nearfar.tabular.data import Rows, divide, load
@@ -134,3 +135,18 @@ def test_reasons_name_the_column_that_raises_the_score() -> None:
     usual = torch.zeros(4)
     x = torch.tensor([[0.0, 3.0, 0.0, 0.0], [2.0, 1.0, 0.0, 5.0], [0.0, 0.0, 0.0, 0.0]])
     assert reasons(lambda rows: rows.square().sum(1), x, usual, schema, 2) == ["b", "c, a", ""]
+
+
+def test_new_rows_are_rated_without_the_column_of_labels(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    lines = [",".join(map(str, row)) for row in rows]
+    labelled = [f"{line},{int(n % 5 == 0)}" for n, line in enumerate(lines)]
+    Path("old.csv").write_text("\n".join(["a,b,c,kind", *labelled]))
+    Path("new.csv").write_text("\n".join(["a,b,c", *lines[:7]]))
+    words = ["--label-column", "kind", "--preset", "tiny", "--steps", "1", "--out", "run"]
+    assert main(["train", "slad", "--data", "old.csv", *words]) == 0
+    assert main(["score", "run", "new.csv", "-o", "rated.csv"]) == 0
+    assert len(Path("rated.csv").read_text().splitlines()) == 8
+    assert main(["score", "run", "new.csv", "--label-column", "kind", "-o", "again.csv"]) == 2
+    assert "kind" in capsys.readouterr().err.splitlines()[-1]
