@@ -269,8 +269,8 @@ class Field:
         clear: ``(folder)``: remove what was written into it before.
         exports: formats of its own by name, each ``module:function`` of a function ``(method, folder)``, for ``nearfar
             export --to``; the first is taken where none is named.
-        opens: ``module:function`` of ``(folder) -> model or None``: folders of other libraries that only this field
-            understands, for :func:`nearfar.load`.
+        opens: ``module:function`` of ``(folder, what its config.json says) -> model or None``: folders of other
+            libraries that only this field understands, for :func:`nearfar.load`.
         embedded: names of embedded data, each with what it is.
         renamed: options of ``load`` that were called otherwise in earlier versions, old names by new; command lines and
             kept configurations that use them go on working.

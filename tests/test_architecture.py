@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tokenize
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,47 @@ def test_dependencies_point_one_way() -> None:
             if target not in allowed and not shared:
                 wrong.append(f"{'/'.join(parts)} imports {name}")
     assert not wrong, wrong
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside of functions counted: what two modules need of each other belongs into a third."""
+    modules = {}
+    for path in files():
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    del modules["nearfar"]  # hands out what users import, when they ask for it
+    after = {name: {m for m in _imported(path, modules) if m != name} for name, path in modules.items()}
+    while leaves := [name for name, others in after.items() if not others]:
+        for name in leaves:
+            del after[name]
+        after = {name: others - {*leaves} for name, others in after.items()}
+    circle = _around(after) if after else []
+    assert not circle, f"these import each other: {' -> '.join(circle)}"
+
+
+def _imported(path: Path, modules: Mapping[str, Path]) -> set[str]:
+    """The modules that a file imports; ``from package import module`` means the module."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # never imported
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
+
+
+def _around(after: Mapping[str, set[str]]) -> list[str]:
+    """A circle of a graph in which everything leads on."""
+    way = [min(after)]
+    while way.count(way[-1]) == 1:
+        way.append(min(after[way[-1]]))
+    return way[way.index(way[-1]) :]
 
 
 @pytest.mark.parametrize("package", ["torchvision", "torchaudio"])

@@ -98,10 +98,11 @@ class OnnxSession(nn.Module):
         return torch.from_numpy(self.session.run(None, given)[0])
 
 
-def opened(folder: Path, *, trusted: bool = False) -> Opened | None:
+def opened(folder: Path, config: dict[str, Any], *, trusted: bool = False) -> Opened | None:
     """The model in a folder; ``None`` where nothing in it says what it is.
 
     Args:
+        config: what the folder's ``config.json`` says; empty where there is none.
         trusted: open ``model.pt2`` too, whose reader in torch runs what a file asks it to.
 
     Raises:
@@ -110,8 +111,7 @@ def opened(folder: Path, *, trusted: bool = False) -> Opened | None:
     """
     about = said_in(folder, PREPROCESSING)
     if "format" in about:
-        return _export(folder, about, trusted)
-    config = said_in(folder, "config.json")
+        return _export(folder, about, config, trusted)
     if "architecture" in config:
         pixels = config.get("pretrained_cfg") or config
         name = str(config["architecture"]).partition(".")[0]  # resnet50.a1_in1k: which weights it had
@@ -136,7 +136,7 @@ def said_in(folder: Path, name: str) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _export(folder: Path, about: dict[str, Any], trusted: bool) -> Opened:
+def _export(folder: Path, about: dict[str, Any], config: dict[str, Any], trusted: bool) -> Opened:
     kind, said = about["format"], about.get("preprocessing") or {}
     if kind == "onnx":
         session = OnnxSession(folder / "model.onnx")
@@ -154,7 +154,6 @@ def _export(folder: Path, about: dict[str, Any], trusted: bool) -> Opened:
         with _damaged(folder), without_bars():
             return Opened(_with_pixels(image_encoder(f"hf:{folder}"), said), about)
     if kind in ("torchvision", "timm"):
-        config = said_in(folder, "config.json")
         name = about.get("encoder") or config.get("architecture") or ""
         return Opened(_with_pixels(_network(folder, str(name), config), said), about)
     raise ValueError(f"{folder / PREPROCESSING} says that this is a {kind!r}, which is no format that is opened here")

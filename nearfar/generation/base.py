@@ -179,31 +179,6 @@ class _Seen(Exception):
     """All that was asked for is there; the rest of the network need not run."""
 
 
-def open_base(base: str | Path | Base) -> Base:
-    """A diffusion model by name, folder or as an object.
-
-    Args:
-        base: a folder of diffusers, ``hf:<model>`` from the hub, a made one (``made:sprites``, ``made:digits``), or a
-            :class:`Base`.
-
-    Raises:
-        ValueError: no such model, or parts of kinds that are not read. ImportError: diffusers is not installed.
-    """
-    from nearfar.generation.made_bases import PREFIX, made_base
-
-    if isinstance(base, Base):
-        return base
-    name = str(base)
-    if name.startswith(PREFIX):
-        return made_base(name)
-    if name.startswith(HUB):
-        from huggingface_hub import snapshot_download
-
-        found = snapshot_download(name.removeprefix(HUB), allow_patterns=WANTED, ignore_patterns=UNWANTED)
-        return read_base(Path(found))
-    return read_base(Path(name).expanduser())
-
-
 def read_base(folder: Path) -> Base:
     """The model in a folder; see the table above."""
     unet = _subfolder(folder, "unet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import os
@@ -55,6 +56,7 @@ class Run:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._lock: ExitStack | None = None
+        self._parsed: tuple[tuple[int, int, int], dict[str, Any]] | None = None
 
     # Making and opening -----------------------------------------------------------------------------------
 
@@ -145,10 +147,17 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
+        """What ``config.yaml`` says, parsed again only where the file is another; a copy, to be changed freely."""
         try:
-            config = read_settings(self.config_path)
+            found = os.stat(self.config_path)
+            mark = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if self._parsed is None or self._parsed[0] != mark:
+                self._parsed = mark, self._checked(read_settings(self.config_path))
         except ValueError as error:
             raise RunError(str(error)) from error
+        return copy.deepcopy(self._parsed[1])
+
+    def _checked(self, config: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(config.get("method"), str):
             raise RunError(f"{self.config_path} does not describe a run: it names no method")
         for part in ("hyperparameters", "data", "training", "environment"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from nearfar.text.export import POOLINGS
 __all__ = ["opened"]
 
 
-def opened(folder: Path) -> Opened | None:
+def opened(folder: Path, config: Mapping[str, Any]) -> Opened | None:
     """What sentence-transformers wrote, or ``nearfar export --to onnx`` of a text system; ``None`` for other folders.
+
+    Args:
+        config: what the folder's ``config.json`` says, which these are not told by.
 
     Raises:
         ValueError: it is damaged, or has modules that are not known here.

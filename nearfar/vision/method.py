@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +12,9 @@ from torch import Tensor, nn
 from nearfar.common.share import for_examples
 from nearfar.encoders import image_encoder
 from nearfar.training import Method, Optimization
+from nearfar.vision.batches import ImageBatch
+from nearfar.vision.ordinary import own_batch
 from nearfar.vision.views import Recipe, recipe_pair
-
-
-class ImageBatch(NamedTuple):
-    """Raw images (N, 3, H, W) uint8 and their positions in the collection (N,) int64.
-
-    Where the data has several pictures of each thing, images are (N, K, 3, H, W). Pictures of several sizes lie in
-    the upper left corners of the images; ``sizes`` (N, 2) are then their heights and widths, ``side`` that of views
-    whose recipe names none, and :func:`random_view` keeps to them.
-    """
-
-    images: Tensor
-    rows: Tensor
-    sizes: Tensor | None = None
-    side: int | None = None
 
 
 class ImageMethod(Method):
@@ -70,8 +58,6 @@ class ImageMethod(Method):
     def ordinary(self, batch: Any) -> tuple[Any, Any]:
         """Pictures, pictures with labels, or views by transforms of one's own; see
         :func:`nearfar.vision.ordinary.own_batch`. Views of one's own are for methods that only compare random crops."""
-        from nearfar.vision.ordinary import own_batch
-
         found = own_batch(batch, len(self.recipes))
         if found is None:
             return super().ordinary(batch)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nearfar.vision.method import ImageBatch
+from nearfar.vision.batches import ImageBatch
 
 
 def as_pictures(images: Tensor) -> Tensor:

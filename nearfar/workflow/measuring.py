@@ -17,9 +17,11 @@ from nearfar.evaluation.embeddings.table import check_place
 from nearfar.runs.run import Run, RunError
 from nearfar.sources.data import in_order
 from nearfar.spelling import one_of
-from nearfar.system import Entry, Scores, require
+from nearfar.system import Entry, Scores
 from nearfar.training import Method
 from nearfar.training.embed import Written, embed_to, shards_of, to_device
+from nearfar.workflow.embedding import embedder
+from nearfar.workflow.on_ray import embed_on_ray
 from nearfar.workflow.running import check_unchanged, like_the_run, load_run, run_data, run_parts
 from nearfar.workflow.systems import build_method, load_data, measure
 
@@ -154,24 +156,12 @@ def embed_with_run(
     slug, method, collection = embedder(**described)
     origin = {"method": slug, "run": str(Path(path))}
     if engine == "ray":
-        from nearfar.workflow.on_ray import embed_on_ray
-
         how = {"per_file": per_file, "overwrite": overwrite, "half": half}
         shards = shards_of(method, collection, out.absolute(), provenance=origin, **how)
         return embed_on_ray(described, shards, workers=workers)
     return embed_to(
         method, collection, out, per_file=per_file, provenance=origin, overwrite=overwrite, half=half, share=share
     )
-
-
-def embedder(path: str, data: Any, accept_changes: bool, options: Mapping[str, Any]) -> tuple[str, Method, Any]:
-    """The system's slug, the method of a finished run, and the collection to embed: the run's own or any other."""
-    system, method, run = load_run(path)
-    require(method, "embeds", system.slug)
-    collection = run_data(system, like_the_run(run, data, dict(options)))
-    if data is None and not options:  # other options give other arrays
-        check_unchanged(run, collection, accept_changes)
-    return system.slug, method, collection
 
 
 def score_rows(system: Any, data: Any, *, batch_size: int = 256) -> dict[str, Any]:

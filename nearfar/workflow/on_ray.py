@@ -9,6 +9,7 @@ from typing import Any
 from nearfar.common.extras import needed
 from nearfar.evaluation.embeddings.shards import Shards
 from nearfar.training.embed import Written, make_part
+from nearfar.workflow.embedding import embedder
 
 
 def embed_on_ray(described: dict[str, Any], shards: Shards, *, workers: int = 0) -> Written:
@@ -20,7 +21,7 @@ def embed_on_ray(described: dict[str, Any], shards: Shards, *, workers: int = 0)
     Machines have to see the run, the data and the folder under the same names.
 
     Args:
-        described: what :func:`nearfar.workflow.measuring.embedder` takes.
+        described: what :func:`nearfar.workflow.embedding.embedder` takes.
         shards: the folder.
         workers: how many, a GPU each where there are any and otherwise a processor; as many as there are when 0.
 
@@ -66,8 +67,6 @@ class Worker:
 
     def __init__(self, described: dict[str, Any], shards: Shards, folder: str) -> None:
         import torch
-
-        from nearfar.workflow.measuring import embedder
 
         if Path(folder).is_dir():  # names of runs and data may be relative to where the command was given
             os.chdir(folder)

@@ -80,10 +80,10 @@ def open_folder(path: Path | str, *, trusted: bool = False) -> Found:
         return Found(cls.from_pretrained(folder).eval(), entry, dict(described["hyperparameters"]), {})
     for name in catalogue.FIELDS:
         opens = catalogue.field(name).opens if _may_be(name, folder) else ""
-        model = imported(opens)(folder) if opens else None
+        model = imported(opens)(folder, described) if opens else None
         if model is not None:
             return Found(model, None, {}, {})
-    export = opened(folder, trusted=trusted)
+    export = opened(folder, described, trusted=trusted)
     if export is None:
         raise ValueError(
             f"{folder} is neither a run (config.yaml), a saved method, a model of transformers or timm ({CONFIG}), an "

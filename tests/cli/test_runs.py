@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli import main
+from nearfar.runs import run as run_module
 from nearfar.runs.listing import runs_in
 from nearfar.runs.run import Run
 
@@ -125,3 +126,16 @@ def test_a_terminal_is_asked_before_runs_are_removed(
     assert main(["runs", "remove", str(folder / "a")]) == 0
     assert "remove these? [y/N]" in capsys.readouterr().out
     assert len(runs_in(folder)) == left
+
+
+def test_a_configuration_is_parsed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(tmp_path, "one", seed=3)
+    parsed: list[Path] = []
+    read = run_module.read_settings
+    monkeypatch.setattr(run_module, "read_settings", lambda path: parsed.append(path) or read(path))
+    run.config["training"]["seed"] = 9
+    assert run.config["training"] == {"seed": 3}, "what one caller changes is its own"
+    assert len(parsed) == 1
+    run.write_config({**run.config, "training": {"seed": 4}})
+    assert run.config["training"] == {"seed": 4}
+    assert len(parsed) == 2

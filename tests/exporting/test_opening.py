@@ -19,7 +19,7 @@ import nearfar
 from nearfar import workflow
 from nearfar.encoders import ImageEncoder
 from nearfar.encoders.names import published
-from nearfar.exporting import FORMATS
+from nearfar.exporting import FORMATS, opening
 from nearfar.exporting.opening import Opened
 from nearfar.training import Training
 from nearfar.training.door import Door
@@ -59,6 +59,19 @@ def test_folders_of_libraries_are_opened_with_the_runs_vectors(to: str, resnet: 
     step = nearfar.Representation.load(resnet[0] / to)
     close(torch.from_numpy(step.transform(images().numpy())), resnet[1])
     assert step.method == "simclr"
+
+
+def test_a_folder_is_asked_once_what_it_is(resnet: tuple[Path, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+    read = opening.read_whole
+
+    def watched(path: Path, most: int) -> bytes:
+        asked.append(path)
+        return read(path, most)
+
+    monkeypatch.setattr(opening, "read_whole", watched)
+    nearfar.load(resnet[0] / "timm")
+    assert [path.name for path in asked].count("config.json") == 1
 
 
 @pytest.mark.parametrize("to", ["onnx", "torch-export"])

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from nearfar import losses
-from nearfar.generation.base import Base, open_base, read_base
+from nearfar.generation.base import Base, read_base
 from nearfar.generation.data import Blank, load
 from nearfar.generation.directions import Editing
 from nearfar.generation.effects import effect_scores
 from nearfar.generation.made_bases import write_base
 from nearfar.generation.method import Draws
 from nearfar.generation.methods.noiseclr import NoiseCLR
+from nearfar.generation.open_base import open_base
 from nearfar.reproductions.arms import build, train
 from nearfar.testing import check_method
 from nearfar.training import Optimization

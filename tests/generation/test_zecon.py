@@ -12,12 +12,13 @@ import torch.nn.functional as F
 
 from nearfar import losses
 from nearfar.cli import main
-from nearfar.generation.base import Base, open_base
+from nearfar.generation.base import Base
 from nearfar.generation.data import load
 from nearfar.generation.guides import ClipGuide, ColourGuide, homography, open_guide, patches
 from nearfar.generation.made import Made, Picture
 from nearfar.generation.method import Draws
 from nearfar.generation.methods.zecon import Strengths, ZeCon
+from nearfar.generation.open_base import open_base
 from nearfar.generation.restyling import restyling_scores
 from tests.parity import ParityCase, assert_parity, parity
 

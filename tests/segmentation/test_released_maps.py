@@ -21,7 +21,6 @@ from nearfar.segmentation.method import cross_entropy, hard_pixel_cross_entropy
 from nearfar.segmentation.methods.dacs import margins
 from nearfar.segmentation.methods.daformer import distance_to_reference, thing_mask
 from nearfar.segmentation.methods.densecl import DenseCL
-from nearfar.segmentation.methods.space_engage import SpaceEngage
 from nearfar.segmentation.mixing import class_mix_mask, mix
 from nearfar.segmentation.places import close_cells
 from nearfar.segmentation.pseudo_labels import pseudo_labels
@@ -272,12 +271,6 @@ def as_uniform(a: dict[str, Tensor], labels: Tensor, hard: Tensor, moved: Tensor
             where[spot] = (members[present[k]].index(pixel) + 0.5) / len(members[present[k]])
         found += [torch.tensor(pick, dtype=torch.float64), which, where]
     return found
-
-
-def engaged(classes: int, **settings: Any) -> SpaceEngage:
-    return SpaceEngage(
-        "small-pyramid", classes, decoder_width=8, representation_dim=8, supervision="logits", **settings
-    )
 
 
 @pytest.mark.parametrize("case", parity("space-engage", "attention_threshold_loss"))

@@ -71,10 +71,7 @@ def load(
             f"{path} has no column prompt: its columns are {', '.join(table.columns)}; --text-column names another"
         )
     table = table.without(lambda row: why_no_text(prompts[row]) or _why_no_choices(table, row))
-    skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="prompts")
-    skipped.set_aside(table.bad, str(path))
-    if not table.places:
-        raise ValueError(f"{path} holds no prompt: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}")
+    skipped = table.set_aside(str(path), kind="prompts", nothing="prompt", strict=strict, max_bad=max_bad)
     found = _of_table(table, path, skipped)
     if table.columns.keys() != {"sentence"}:  # a table, and not lines
         found.taken = taken

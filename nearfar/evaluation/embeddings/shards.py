@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.evaluation.embeddings.folders import MANIFEST, count_files, manifest_of
 from nearfar.evaluation.embeddings.table import Embeddings, appearing
 
-MANIFEST = "embeddings.json"
 # Written anew by every attempt, so no sign of other content.
 _PASSING = ("created",)
 
@@ -62,7 +62,7 @@ class Shards:
         wanted |= {"half": True} if half else {}
         if overwrite:
             self._clear()
-        begun = _manifest(self.folder) if self.folder.is_dir() else None
+        begun = manifest_of(self.folder) if self.folder.is_dir() else None
         if begun is None:
             # What another process is just writing has a name with a dot before it.
             if self.folder.exists() and (
@@ -75,20 +75,20 @@ class Shards:
                     file.write(json.dumps(wanted, indent=2).encode())
                 return
             except FileExistsError:  # another process with a share of its own began it meanwhile
-                begun = _manifest(self.folder) or {"provenance": {}}
+                begun = manifest_of(self.folder) or {"provenance": {}}
         if _lasting(begun) != _lasting(wanted):
             raise FileExistsError(
                 f"{self.folder} holds other embeddings, or part of them{_differing(begun, wanted)}; choose another "
                 "name or pass overwrite=True"
             )
         # A share of more processes than there are files may have none to make, and is done.
-        if share[0] <= _files(examples, per_file) and not [*self.missing()]:
+        if share[0] <= count_files(examples, per_file) and not [*self.missing()]:
             mine = "" if share == (1, 1) else f" in what share {share[0]} of {share[1]} makes"
             raise FileExistsError(f"{self.folder} is complete{mine}; choose another name or pass overwrite=True")
 
     def missing(self) -> Iterator[slice]:
         """The examples of every file of this share that is not there yet, in order."""
-        for number in range(self.share[0] - 1, _files(self.examples, self.per_file), self.share[1]):
+        for number in range(self.share[0] - 1, count_files(self.examples, self.per_file), self.share[1]):
             if not self._path(number).is_file():
                 start = number * self.per_file
                 yield slice(start, min(start + self.per_file, self.examples))
@@ -119,48 +119,6 @@ class Shards:
         if self.folder.is_dir() and (self.folder / MANIFEST).is_file():
             for path in (*self.folder.glob("part-*.parquet"), self.folder / MANIFEST):
                 path.unlink()
-
-
-def load_shards(folder: Path) -> Embeddings:
-    """Everything a folder of :class:`Shards` holds, read file by file into one array.
-
-    Raises:
-        ValueError: it is no such folder, or not complete.
-    """
-    import pyarrow.parquet as pq
-
-    manifest = _manifest(folder)
-    if manifest is None:
-        raise ValueError(f"{folder} is not a folder of embeddings: it has no {MANIFEST}")
-    paths = sorted(folder.glob("part-*.parquet"))
-    wanted = _files(manifest["examples"], manifest["per_file"])
-    if len(paths) != wanted:
-        raise ValueError(f"{folder} holds {len(paths)} of {wanted} files; go on with the command that began it")
-    rows = sum(pq.ParquetFile(path).metadata.num_rows for path in paths)
-    array = np.empty((0, 0), np.float32)
-    ids: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    done = 0
-    for path in paths:
-        part = Embeddings.load(path)
-        if done == 0:
-            array = np.empty((rows, part.array.shape[1]), np.float32)
-        array[done : done + len(part)] = part.array
-        done += len(part)
-        ids.append(part.ids)
-        if part.labels is not None:
-            labels.append(part.labels)
-    known = np.concatenate(labels) if len(labels) == len(paths) else None
-    return Embeddings(array, np.concatenate(ids), known, manifest["provenance"])
-
-
-def _files(examples: int, per_file: int) -> int:
-    return -(-examples // per_file)
-
-
-def _manifest(folder: Path) -> dict[str, Any] | None:
-    path = folder / MANIFEST
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def _differing(begun: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from nearfar.common.files import part_of
 from nearfar.evaluation._arrays import to_numpy, unit_rows
+from nearfar.evaluation.embeddings.folders import read_folder
 
 _METADATA = b"nearfar"
 SUFFIXES = (".parquet", ".npz", ".npy", ".csv", ".faiss")
@@ -149,9 +150,7 @@ class Embeddings:
         """
         path = Path(path)
         if path.is_dir():
-            from nearfar.evaluation.embeddings.shards import load_shards
-
-            return load_shards(path)
+            return cls(**read_folder(path, cls.load))
         read = {".parquet": _read_parquet, ".npz": _read_npz}.get(path.suffix.lower())
         if read is None:
             raise _unknown_suffix(path)

@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from nearfar.common.share import for_examples
-from nearfar.generation.base import Base, open_base
+from nearfar.generation.base import Base
 from nearfar.generation.data import PictureBatch
 from nearfar.generation.directions import Editing, beginnings
 from nearfar.generation.effects import COUNT, effects_of
 from nearfar.generation.evaluation import fidelity
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.open_base import open_base
 from nearfar.generation.writing import asked
 from nearfar.losses import direction_contrast
 from nearfar.parts.diffusion import Predict

@@ -25,11 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nearfar.generation.base import Base, open_base
+from nearfar.generation.base import Base
 from nearfar.generation.data import PictureBatch
 from nearfar.generation.guides import Guide, open_guide, patches
 from nearfar.generation.made import Made
 from nearfar.generation.method import Draws, Generates, pictures_made
+from nearfar.generation.open_base import open_base
 from nearfar.generation.restyling import COUNT, restyling_scores
 from nearfar.generation.writing import asked
 from nearfar.losses import direction_distance, patch_nce, range_excess, spherical_distance

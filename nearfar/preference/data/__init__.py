@@ -17,7 +17,6 @@ from nearfar.preference.data.world import World, reply_world
 from nearfar.sources.data import Data
 from nearfar.sources.opening import as_path, nothing_there
 from nearfar.sources.roles import with_roles
-from nearfar.sources.skipped import Skipped
 from nearfar.sources.tables import TABLES, Table, read_table, table_in
 
 __all__ = [
@@ -108,10 +107,7 @@ def _of_table(table: Table, path: Path, strict: bool, max_bad: float) -> Data:
         parted = [_parted(*pair) for pair in zip(columns["chosen"], columns["rejected"], strict=True)]
         columns |= {name: [p[i] for p in parted] for i, name in enumerate(("prompt", "chosen", "rejected"))}
     table = table.without(lambda row: (_why_not_rated if rated else _why_no_pair)(columns, row))
-    skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="comparisons")
-    skipped.set_aside(table.bad, str(path))
-    if not table.places:
-        raise ValueError(f"{path} holds no comparison: {': '.join(table.bad[0]) if table.bad else 'it is empty'}")
+    skipped = table.set_aside(str(path), kind="comparisons", nothing="comparison", strict=strict, max_bad=max_bad)
     found = table.columns
     if rated:
         return Rated(found["prompt"], found["completions"], found["scores"], name=path.stem, skipped=skipped)
@@ -121,10 +117,7 @@ def _of_table(table: Table, path: Path, strict: bool, max_bad: float) -> Data:
 def _conversations(table: Table, path: Path, strict: bool, max_bad: float) -> Trajectories:
     columns = table.columns
     table = table.without(lambda row: why_no_conversation(columns["messages"][row]))
-    skipped = Skipped(len(table.places) + len(table.bad), strict=strict, max_bad=max_bad, kind="conversations")
-    skipped.set_aside(table.bad, str(path))
-    if not table.places:
-        raise ValueError(f"{path} holds no conversation: {': '.join(table.bad[0]) if table.bad else 'it is empty'}")
+    skipped = table.set_aside(str(path), kind="conversations", nothing="conversation", strict=strict, max_bad=max_bad)
     found = table.columns
     rewards = found.get("reward", [1.0] * len(table.places))
     episodes = [Episode(said, float(reward)) for said, reward in zip(found["messages"], rewards, strict=True)]

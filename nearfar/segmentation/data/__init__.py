@@ -11,7 +11,7 @@ from nearfar.segmentation.counting.drawn import counted_shapes
 from nearfar.segmentation.counting.files import is_counted, read_counted
 from nearfar.segmentation.counting.pictures import CountedPictures
 from nearfar.segmentation.data import layout
-from nearfar.segmentation.data.adaptation import adaptation, street_adaptation
+from nearfar.segmentation.data.adaptation import AdaptationScenes, street_adaptation
 from nearfar.segmentation.data.collage import DigitCollages, digit_collages
 from nearfar.segmentation.data.few_labels import street_few_labels
 from nearfar.segmentation.data.folder import FileScenes, SceneFolder
@@ -97,6 +97,24 @@ def load(
             return known
         image_paths, label_paths = layout.IMAGES, label_paths or layout.LABELS
     return _folder(root, size=size, classes=classes, stored=stored, image_paths=image_paths, label_paths=label_paths)
+
+
+def adaptation(
+    source: str | Path | Data | None, target: str | Path | Data, *, size: int | None = None, classes: str | None = None
+) -> AdaptationScenes:
+    """Labelled scenes and unlabelled ones from wherever :func:`load` finds them.
+
+    Args:
+        source: the labelled side, an embedded name or a folder; ``street`` when not given.
+        target: the unlabelled side, the same way; labels that it has serve evaluation alone.
+        size: height in pixels of both sides.
+        classes: the set of classes to learn; that of a labelled target when not given, so that a street can be
+            adapted to the pictures of another data set in their classes.
+    """
+    wanted = load(target, size=size, classes=classes)
+    if classes is None and not isinstance(source, Data) and getattr(wanted, "labelled", False):
+        classes = wanted.classes.name  # type: ignore[attr-defined]
+    return AdaptationScenes(load(source, size=size, classes=classes), wanted)
 
 
 def _street(size: int | None, scenes: int | None, classes: str | None = None) -> Data:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,26 +121,6 @@ class AdaptationScenes(Data):
 
     def splits(self) -> Mapping[str, Data]:
         return self._splits
-
-
-def adaptation(
-    source: str | Path | Data | None, target: str | Path | Data, *, size: int | None = None, classes: str | None = None
-) -> AdaptationScenes:
-    """Labelled scenes and unlabelled ones from wherever :func:`nearfar.segmentation.data.load` finds them.
-
-    Args:
-        source: the labelled side, an embedded name or a folder; ``street`` when not given.
-        target: the unlabelled side, the same way; labels that it has serve evaluation alone.
-        size: height in pixels of both sides.
-        classes: the set of classes to learn; that of a labelled target when not given, so that a street can be
-            adapted to the pictures of another data set in their classes.
-    """
-    from nearfar.segmentation.data import load
-
-    wanted = load(target, size=size, classes=classes)
-    if classes is None and not isinstance(source, Data) and getattr(wanted, "labelled", False):
-        classes = wanted.classes.name  # type: ignore[attr-defined]
-    return AdaptationScenes(load(source, size=size, classes=classes), wanted)
 
 
 def street_adaptation(size: int | None = None, scenes: int | None = None) -> AdaptationScenes:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from nearfar.sources.opening import nothing_there
-from nearfar.sources.skipped import Skipped
 from nearfar.sources.splits import by_split, split_of_file
 from nearfar.sources.tables import (
     TABLES,
@@ -201,12 +200,7 @@ def _from_table(
     texts = [table.columns[c] for part, c in read.items() if c is not None and part not in ("label", "score")]
     texts += [table.columns[c] for c in _numbered_negatives(table, read["negative"])]
     table = table.without(lambda row: next(filter(None, (why_no_text(column[row]) for column in texts)), ""))
-    skipped = Skipped(len(table.places) + len(table.bad), kind="sentences", **checks)
-    skipped.set_aside(table.bad, where)
-    if not table.places:
-        raise ValueError(
-            f"{where} holds no sentence: {': '.join(table.bad[0]) if table.bad else 'every line is empty'}"
-        )
+    skipped = table.set_aside(where, kind="sentences", nothing="sentence", **checks)
     negatives = _numbered_negatives(table, read["negative"])
     left = [column for column in table.columns if column not in (*read.values(), *negatives)]
     taken = ", ".join(f"{column} as {part}" for part, column in read.items() if column)
