@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def embed_on_ray(described: dict[str, Any], shards: Shards, *, workers: int = 0)
             )
         parts = [{"start": part.start, "stop": part.stop} for part in shards.missing()]
         ray_data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells every plan and where its logs are
         made = ray_data.from_items(parts, override_num_blocks=min(len(parts), 4096)).map_batches(
             Worker,
             fn_constructor_args=(described, shards, str(Path.cwd())),
