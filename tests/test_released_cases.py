@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +14,9 @@ TESTS = Path(__file__).parent
 ROOT = os.environ.get("NEARFAR_PARITY")
 
 Function = tuple[str, str]
+
+CALL = re.compile(r"\bparity\(([^()]*)\)")
+WORD = re.compile(r'"([^"]*)"')
 
 LEFT_OUT: dict[Function, str] = {
     ("amcl", "own_table_losses"): (
@@ -76,14 +79,12 @@ WITHOUT_CASES: dict[Function, tuple[str, str]] = {
 
 def given(source: str) -> Iterator[Function]:
     """What ``parity("slug", "function", ...)`` asks for in a test file; ``*`` where it is all of a system."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "parity":
-            words = [word.value if isinstance(word, ast.Constant) else None for word in node.args]
-            assert all(isinstance(word, str) for word in words), (
-                f"parity(...) must name what it asks for literally, for this test to find it: {ast.unparse(node)}"
-            )
-            slug, *functions = map(str, words)
-            yield from ((slug, function) for function in functions or ("*",))
+    for words in CALL.findall(source):
+        slug, *functions = WORD.findall(words)
+        assert not WORD.sub("", words).strip(" ,\n"), (
+            f"parity(...) must name what it asks for literally, for this test to find it: {words}"
+        )
+        yield from ((slug, function) for function in functions or ("*",))
 
 
 def compared() -> set[Function]:
@@ -121,6 +122,5 @@ def test_every_released_function_is_compared_or_accounted_for() -> None:
 
 def test_formulas_without_cases_have_the_tests_they_name() -> None:
     for function, (file, name) in WITHOUT_CASES.items():
-        tests = {node.name for node in ast.parse((TESTS / file).read_text()).body if isinstance(node, ast.FunctionDef)}
-        assert name in tests, f"{file} has no {name}, which {function} names"
+        assert f"\ndef {name}(" in (TESTS / file).read_text(), f"{file} has no {name}, which {function} names"
     assert not LEFT_OUT.keys() & WITHOUT_CASES.keys()
