@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from nearfar.encoders.places import there
 from nearfar.spelling import one_of
 
 __all__ = [
@@ -220,6 +221,8 @@ def _pretrained(name: str, tokenizer: Any) -> tuple[Any, Any]:
     packed = sorted(Path(name).glob("*.gguf")) if Path(name).is_dir() else []
     if packed and not (Path(name) / "config.json").is_file():
         where["gguf_file"] = packed[0].name
+    else:
+        there(name)
     tokenizer = tokenizer or t.AutoTokenizer.from_pretrained(name, **where)
     config = t.AutoConfig.from_pretrained(name, **where)
     words = type(config) in t.MODEL_FOR_CAUSAL_LM_MAPPING

@@ -92,7 +92,7 @@ def test_a_table_has_levels_positions_places_splits_and_unknown_labels(tmp_path:
         (
             "path,level1,level2\np/0.png,a,x\np/1.png,b,x\n",
             {},
-            "are no tree: class 0 of level2 lies in classes 0 and 1",
+            "are no tree: class x of level2 lies in classes a and b of level1",
         ),
         ("path,label,depth\np/0.png,a,deep\n", {}, "the column depth must hold numbers"),
         ("path,label,latitude\np/0.png,a,3\n", {}, "needs both latitude and longitude"),

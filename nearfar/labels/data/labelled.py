@@ -182,12 +182,15 @@ def numbered(labels: np.ndarray | None, count: int, classes: Sequence[Any] | Non
     return np.array([-1 if u else place[v] for v, u in zip(values, unknown, strict=True)], dtype=np.int64), names
 
 
-def check_tree(levels: np.ndarray, names: Sequence[str] | None = None) -> None:
+def check_tree(
+    levels: np.ndarray, names: Sequence[str] | None = None, classes: Sequence[Sequence[Any]] | None = None
+) -> None:
     """Every class of a level lies in one class of the level above.
 
     Args:
         levels: (N, L) class numbers, coarse to fine; -1 where a level is not known.
         names: of the levels, for the error.
+        classes: what the classes of each level are called, in the order of their numbers, likewise.
 
     Raises:
         ValueError: not two-dimensional, or a class with two parents; one sentence says which.
@@ -202,6 +205,8 @@ def check_tree(levels: np.ndarray, names: Sequence[str] | None = None) -> None:
         if (times > 1).any():
             child = children[times > 1][0]
             parents = pairs[pairs[:, 1] == child, 0][:2].tolist()
+            if classes is not None:
+                child, parents = classes[upper + 1][child], [classes[upper][parent] for parent in parents]
             raise ValueError(
                 f"the levels are no tree: class {child} of {names[upper + 1]} lies in classes {parents[0]} and "
                 f"{parents[1]} of {names[upper]}; give every class one parent"

@@ -101,13 +101,14 @@ def _levels(table: Table) -> list[str]:
 
 def _tree(path: Path, columns: list[np.ndarray], names: Sequence[str]) -> np.ndarray:
     """Class numbers of each level; names that occur under several parents are the error that they look like."""
-    numbers = []
+    numbers, classes = [], []
     for values in columns:
         known = np.unique(values[values != ""])
+        classes.append(known.tolist())
         numbers.append(np.where(values == "", -1, np.searchsorted(known, values)))
     levels = np.stack(numbers, axis=1).astype(np.int64)
     try:
-        check_tree(levels, names)
+        check_tree(levels, names, classes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return levels
