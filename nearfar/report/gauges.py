@@ -111,9 +111,8 @@ def _alignment(trained: Mapping[str, float], untrained: Mapping[str, float]) -> 
     if shares[0] is None:
         return None
     about = (
-        "Mean squared distance between two views of one example (a picture shown differently, or a picture and its "
-        f"caption), on the unit sphere; of different examples it is {trained['separation']:.2f} (separation). Healthy "
-        f"below {ALIGNED[1]:.0%} of that; from {ALIGNED[0]:.0%} a view says little of what it shows."
+        "Mean squared distance of two views of one example, of that of different examples (separation). Healthy below "
+        f"{ALIGNED[1]:.0%} of it; from {ALIGNED[0]:.0%} a view says little of what it shows."
     )
     title = "Views of one example (alignment)"
     found = _gauge(title, shares[0], shares[1], ALIGNED, lambda share: 1 - share, about, "{:.2f}", OF_VIEWS)
@@ -132,7 +131,7 @@ def _alignment(trained: Mapping[str, float], untrained: Mapping[str, float]) -> 
 def _share(scores: Mapping[str, float]) -> float | None:
     """Alignment as a share of separation; none where vectors are so near to each other that it means nothing."""
     near, apart = scores.get("alignment"), scores.get("separation")
-    return None if near is None or apart is None or not apart > 1e-6 else near / apart
+    return None if near is None or apart is None or not apart > 2 * ALARM_STD**2 else near / apart
 
 
 def _gauge(
