@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nearfar.common.durations import in_time
 from nearfar.reproductions.claims import VERDICTS, Claim, Reproduction, Scores, overall, worst
 from nearfar.reproductions.records import Records
 from nearfar.runs.run import environment
@@ -63,6 +64,10 @@ def reproduce(
     records = Records(out, system)
     if records.outdated:
         say(f"{system.slug}: {records.path} was measured with another setting; it starts anew")
+    missing = len({*range(count)} - {*records.seeds()})
+    if missing:
+        many = "1 seed takes" if missing == 1 else f"{missing} seeds take"
+        say(f"{system.slug}: {many} {_expected(system, missing)}")
     for seed in range(count):
         if seed in records.seeds():
             continue
@@ -82,6 +87,14 @@ def reproduce(
         result = _judged(system, reproduction, found)
         records.write(result)
     return result
+
+
+def _expected(system: Entry, seeds: int) -> str:
+    """In words, what so many seeds take, as those took that came with the library."""
+    if not system.result:
+        return "a time that is not known yet"
+    each = system.result["seconds"] / max(system.result["seeds"], 1)
+    return f"about {in_time(each * seeds)} on a machine like the one that measured them"
 
 
 def _keep(

@@ -140,6 +140,7 @@ def test_a_changed_setting_starts_anew(reproduction: list[int], tmp_path, monkey
     other = dataclasses.replace(find("grace"), laptop={"steps": 7})
     harness.reproduce(other, out=tmp_path, say=said.append)
     assert "another setting" in said[0]
+    assert "3 seeds take about" in said[1]  # before the first of them, from what came with the library
     assert reproduction == [0, 1, 2, 0, 1, 2]
 
 
