@@ -154,3 +154,14 @@ def test_what_a_system_cannot_do_is_refused_in_one_sentence() -> None:
 
     with pytest.raises(CannotError, match="Silent is no system that embeds; it scores"):
         Silent().encode(None)
+
+
+def test_data_that_a_method_does_not_take_are_refused_in_one_sentence() -> None:
+    from nearfar.segmentation.method import SceneBatch
+
+    class Streets:
+        name, gives, facts = "street", SceneBatch, {}
+
+    expected = r"dacs takes .*AdaptationBatch.*, and street gives .*SceneBatch.*try --data street-adaptation"
+    with pytest.raises(TypeError, match=expected):
+        workflow.build_method(catalogue.find("dacs"), {}, Streets(), 0)

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from nearfar.parts import MomentumEncoder, momentum_at
 from nearfar.reproductions.arms import build, train
-from nearfar.segmentation.data import load
-from nearfar.segmentation.data.adaptation import AdaptationScenes, adaptation, street_adaptation
+from nearfar.segmentation.data import adaptation, load
+from nearfar.segmentation.data.adaptation import AdaptationScenes, street_adaptation
 from nearfar.segmentation.encoders import pyramid_encoder
 from nearfar.segmentation.evaluation import evaluate
 from nearfar.segmentation.mixing import class_mix_mask, mix, strong_augmentation, strong_draws
