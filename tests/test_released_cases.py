@@ -19,10 +19,6 @@ CALL = re.compile(r"\bparity\(([^()]*)\)")
 WORD = re.compile(r'"([^"]*)"')
 
 LEFT_OUT: dict[Function, str] = {
-    ("amcl", "own_table_losses"): (
-        "temperatures are given there and follow from the pairs here; losses.amcl is its row of NT-Xent, held by "
-        "losses/test_values.py"
-    ),
     ("amcl", "released_adaptive_temperature_sketch"): (
         "without negatives, and every similarity is divided by every temperature: not to be followed, as it says itself"
     ),

@@ -55,6 +55,52 @@ def test_correlation_by_unbiased_deviations(case: ParityCase) -> None:
     assert_parity(case, a, terms["barlow"])
 
 
+@pytest.mark.parametrize("case", parity("amcl", "own_table_losses"))
+def test_given_temperatures(case: ParityCase) -> None:
+    """All four rows of AMCL's table, heads summed; the nearest negative is the given one."""
+    a, h = case.load(), case.hyper
+    heads = range(len(a["in_z"]))
+
+    def contrast(candidates: str) -> Tensor:
+        names = ("in_z", "in_zp", "in_zn", "in_tp", "in_tn")
+        each = [
+            losses.tempered_contrast(*(a[n][c] for n in names), beta=h["beta"], candidates=candidates) for c in heads
+        ]
+        return torch.stack(each).sum()
+
+    def regression() -> Tensor:
+        names = ("in_z", "in_zp", "in_h", "in_hp", "in_tp", "in_t2")
+        return torch.stack([losses.tempered_regression(*(a[n][c] for n in names), beta=h["beta"]) for c in heads]).sum()
+
+    def correlation() -> Tensor:
+        both = [(a["in_corr"][c], a["in_td"][c]) for c in heads]
+        return torch.stack([losses.tempered_correlation(*b, lambd=h["lambd"], beta=h["beta"]) for b in both]).sum()
+
+    found = {
+        "nt_xent": contrast("negatives"),
+        "infonce": contrast("all"),
+        "simsiam": regression(),
+        "barlow": correlation(),
+    }
+    for name, value in found.items():
+        torch.testing.assert_close(value, a[f"out_{name}"], **CLOSE)
+        wanted = {n.removeprefix(f"grad_{name}_"): g for n, g in a.items() if n.startswith(f"grad_{name}_")}
+        grads = torch.autograd.grad(value, [a[f"in_{n}"] for n in wanted])
+        for grad, expected in zip(grads, wanted.values(), strict=True):
+            torch.testing.assert_close(grad, expected, **CLOSE)
+
+
+def test_given_temperatures_that_do_not_fit() -> None:
+    z = torch.ones(3, 4)
+    for tau, word in ((torch.zeros(3), "above 0, got 0.0"), (torch.ones(2), r"shape \(3,\), got \(2,\)")):
+        with pytest.raises(ValueError, match=word):
+            losses.tempered_regression(z, z, z, z, torch.ones(3), tau)
+    with pytest.raises(ValueError, match="negatives must have shape"):
+        losses.tempered_contrast(z, z, z, torch.ones(3), torch.ones(3, 1))
+    with pytest.raises(ValueError, match="square"):
+        losses.tempered_correlation(z, z, lambd=0.1)
+
+
 @pytest.mark.parametrize("case", parity("cacr", "cacr_small_scale"))
 def test_attraction_and_repulsion(case: ParityCase) -> None:
     """All the released forms, each half by itself."""

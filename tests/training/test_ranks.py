@@ -169,6 +169,9 @@ CASES: dict[str, Callable[[list[Tensor]], Tensor]] = {
 
 # What no case above can prove: the loss is none of the embeddings of a batch, or has no gradient.
 WITHOUT_A_CASE = {
+    "tempered_contrast": "is a mean over rows that bring their own pairs and temperatures",
+    "tempered_regression": "is a mean over rows that bring their own pairs and temperatures",
+    "tempered_correlation": "is of one matrix of correlations, which every rank holds whole",
     "neighbour_contrast": "is of all nodes of one graph, which every rank holds whole",
     "student_assignments": "is a prediction for each row by itself; cluster_divergence is the loss",
     "cluster_divergence": "compares each row with its own target; nothing of others enters",

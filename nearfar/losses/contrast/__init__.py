@@ -9,7 +9,8 @@ several candidates of a row    :func:`mil_nce`
 a memory of other examples     :func:`memory_contrast`, with :func:`memory_normalizer`
 views of growing strength      :func:`growing_consistency`
 a part of a memory for each    :func:`selective_contrast`
-a temperature for each pair    :func:`amcl`
+a temperature for each pair    :func:`amcl`; given ones: :func:`tempered_contrast`,
+                               :func:`tempered_regression`, :func:`tempered_correlation`
 two modalities, each inside    :func:`clsr`
 sentences of one row alone     :func:`composition_contrast`
 the positive by a margin       :func:`margin_nt_xent`
@@ -19,7 +20,7 @@ pairs, no softmax              :func:`sigmoid_pair_loss`
 =============================  ==================================================================
 """
 
-from nearfar.losses.contrast.adaptive import amcl
+from nearfar.losses.contrast.adaptive import amcl, tempered_contrast, tempered_correlation, tempered_regression
 from nearfar.losses.contrast.attraction import cacr, cacr_keys, cacr_queue
 from nearfar.losses.contrast.composed import composition_contrast
 from nearfar.losses.contrast.crossmodal import clsr
@@ -60,5 +61,8 @@ __all__ = [
     "supcon",
     "symile",
     "symmetric_info_nce",
+    "tempered_contrast",
+    "tempered_correlation",
+    "tempered_regression",
     "weighted_supcon",
 ]

@@ -22,7 +22,9 @@ class AMCL(ImageMethod):
     With ``max`` positives soon get the least temperature and negatives the greatest: little then holds images apart,
     and after some hundred steps on digits the representation was worse than at the start. ``logsumexp`` is stable.
 
-    SimCLR's form of the paper's table 2; with one head, equal bounds and ``logsumexp`` it is SimCLR.
+    SimCLR's form of the paper's table 2; with one head, equal bounds and ``logsumexp`` it is SimCLR. The table's other
+    rows are losses of temperatures that are given: :func:`nearfar.losses.tempered_contrast`,
+    :func:`~nearfar.losses.tempered_regression`, :func:`~nearfar.losses.tempered_correlation`.
 
     Args:
         encoder: image encoder, by name or as a module.
