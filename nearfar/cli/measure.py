@@ -19,6 +19,8 @@ from nearfar.spelling import one_of
 from nearfar.system import UsageError
 
 ACCEPT = "go on although the run's data changed since it was trained"
+WIDE = 12
+"""Numbers of a procedure that still make one line; more have a line each."""
 
 
 def evaluate(argv: list[str]) -> int:
@@ -86,7 +88,10 @@ def _evaluate_procedure(slug: str, options: argparse.Namespace, words: list[str]
         print(json.dumps(found))
         return 0
     print(f"{found['data']}\n")
-    print(table({slug: found["trained"]}, lambda value: f"{value:.3f}"))
+    numbers = {slug: found["trained"]}
+    if len(found["trained"]) > WIDE:
+        numbers = {name: {slug: value} for name, value in found["trained"].items()}
+    print(table(numbers, lambda value: f"{value:.3f}"))
     return 0
 
 

@@ -73,15 +73,15 @@ def run(seed: int) -> dict[str, dict[str, float]]:
     data = InkedDigits("train", test=InkedDigits("test"))
     assert data.labels is not None
     methods = {
-        "contrastive": build("vit-analysis", data, seed, encoder=small_vit(seed), optimization=ADAMW),
+        "contrastive": build("simclr", data, seed, encoder=small_vit(seed), optimization=ADAMW),
         "masked": build("mae", data, seed, encoder=small_vit(seed), optimization=ADAMW),
         "supervised": Supervised(small_vit(seed), data.labels, views="gentle", optimization=ADAMW),
-        "untrained": build("vit-analysis", data, seed, encoder=small_vit(seed)).eval(),
+        "untrained": build("simclr", data, seed, encoder=small_vit(seed)).eval(),
     }
     scores, vectors = {}, {}
     for name, method in methods.items():
         if name in STEPS:
-            train("vit-analysis", method, data, seed, steps=STEPS[name], batch_size=64)
+            train("simclr", method, data, seed, steps=STEPS[name], batch_size=64)
         scores[name] = profile(method, data)
         vectors[name] = embed(method, data.splits()["test"]).array
     for name in scores:
