@@ -107,7 +107,7 @@ def test_cola_learns_kinds_of_sounds_from_recordings_and_does_not_collapse() -> 
         return probe.score(embed(method, test).array, test.labels)
 
     before = accuracy()
-    train("cola", method, data, 0, steps=40, batch_size=32)
+    train("cola", method, data, 0, steps=60, batch_size=32)
     assert accuracy() > before + 0.05
     assert effective_rank(embed(method, test).array) > 3
 

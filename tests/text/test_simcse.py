@@ -146,7 +146,7 @@ def test_sources(tmp_path: Path) -> None:
     assert load(tmp_path / "c.parquet").labels.tolist() == ["p", "q"]
     assert len(load(["x", "y"])) == 2
     (tmp_path / "empty.txt").write_text("\n\n")
-    with pytest.raises(ValueError, match="every line is empty"):
+    with pytest.raises(ValueError, match="it has no row"):
         load(tmp_path / "empty.txt")
     pq.write_table(pa.table({"n": [1]}), tmp_path / "d.parquet")
     with pytest.raises(ValueError, match="no column of sentences"):

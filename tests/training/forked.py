@@ -169,7 +169,7 @@ def _arrange(kill: Kill) -> None:
         setattr(owner, name, wrapped)
 
     if kill.place == "step":
-        before(Method, "after_step", lambda *_: reached())
+        before(Method, "_step_done", lambda *_: reached())
     elif kill.place == "backward":
         before(Method, "on_before_optimizer_step", lambda *_: reached())
     elif kill.place == "update":

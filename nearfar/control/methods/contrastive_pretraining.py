@@ -88,7 +88,8 @@ class ContrastivePretraining(Agent):
 
     def teach(self, observations: Tensor, actions: Tensor) -> None:
         """Imitate steps: observations (N, ...) of stacked frames and actions (N, A), choices as one-hot rows."""
-        self.shown, self.done = observations.to(self.device), actions.to(self.done)
+        # A copy, as what is a part of a larger tensor is not kept with the weights.
+        self.shown, self.done = observations.to(self.device, copy=True), actions.to(self.done)
         self._taught = True
 
     def begin(self, data: Any) -> None:
