@@ -6,7 +6,7 @@ BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
 EXPORTS := .venv-exports
 
-.PHONY: demo test test-long first-hour test-exports test-wheel soak lint format bench reproduce docs notebooks clean
+.PHONY: demo test test-long first-hour test-exports test-wheel soak lint format bench reproduce docs notebooks made clean
 
 $(BASE): pyproject.toml requirements.lock tools/install.py
 	$(PYTHON) tools/install.py $(VENV) base
@@ -82,6 +82,10 @@ docs: $(STAMP)
 # The notebooks, run from the first cell to the last, with what they print.
 notebooks: $(STAMP)
 	$(BIN)/python tools/notebooks.py $(ONLY)
+
+# What generating systems make, by the commands that the page shows; a few minutes each. make made ONLY="ccpl zecon"
+made: $(STAMP)
+	$(BIN)/python tools/made.py $(ONLY)
 
 clean:
 	rm -rf $(VENV) $(EXPORTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
