@@ -106,6 +106,11 @@ REPRODUCTION = Reproduction(
     reached within 20 steps by the best of all sequences of three moves. On another seed a noise of deviation 40 left
     no arm above the untrained model, so that it was lowered, and the variance with it. The paper learns policies in
     MiniGrid and Reacher, and compares with Dreamer as well.""",
+    explanation="""After 600 updates the likelihood's model hardly draws where it stands: on another seed, without
+    noise, its squared error was 1.15 where the mean picture's is 1.33. It learns to (0.46 after 2,400 updates, 0.37
+    after 6,000), and what its drawing says of distances stays nothing (rank correlations of -0.08 and -0.02), since
+    two cells that are not the same differ by as many pixels however far they are apart; goals reached were 0.22 and
+    0.11, random moves' 0.19.""",
     claims=(
         Claim("Contrast tells distances better under noise", "contrast", "likelihood", "rank, noisy"),
         Claim("It reaches more goals under noise", "contrast", "likelihood", "success, noisy"),
