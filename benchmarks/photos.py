@@ -56,11 +56,11 @@ def train(photos: Path, run: Path, words: list[str]) -> dict[str, Any]:
         raise SystemExit(process.returncode)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
-        "command": " ".join(["nearfar", *command[3:7], *words]),
+        "command": " ".join(["nearfar", "train", "relic", "--data", photos.name, *words]),
         "seconds": time.perf_counter() - started,
         "processor_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "load": [load, os.getloadavg()[0]],
-        "said": [text for _, text in said if not text.startswith("step ")],
+        "said": [text.replace(f"{run.parent}/", "") for _, text in said if not text.startswith("step ")],
         "first_line": said[0][0],
         "first_step": next(when for when, text in said if text.startswith("step ")),
     }
