@@ -100,6 +100,11 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
         p.grad = grad.view_as(p).clone()
 
 
+def divided(tensor: Tensor) -> bool:
+    """Whether processes hold a part of a tensor each (``strategy="fsdp2"``)."""
+    return hasattr(tensor, "to_local")
+
+
 def local(tensor: Tensor) -> Tensor:
     """What this process holds of a tensor that is divided among processes; any other tensor as it is."""
     held: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
@@ -109,11 +114,11 @@ def local(tensor: Tensor) -> Tensor:
 def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The norm of every tensor, of which processes may hold parts; they then have to ask together."""
     found = list(torch._foreach_norm([local(t) for t in tensors]))
-    divided = [k for k, t in enumerate(tensors) if hasattr(t, "to_local")]
-    if divided:
-        squares = torch.stack([found[k].float().square() for k in divided])
+    parted = [k for k, t in enumerate(tensors) if divided(t)]
+    if parted:
+        squares = torch.stack([found[k].float().square() for k in parted])
         dist.all_reduce(squares)
-        for k, square in zip(divided, squares.unbind(), strict=True):
+        for k, square in zip(parted, squares.unbind(), strict=True):
             found[k] = square.sqrt().to(found[k].dtype)
     return found
 

@@ -17,8 +17,8 @@ class NothingToLearn(L.Callback):
 
     A loss that tells examples apart is a constant where there is nothing to tell: in batches of one example, of
     sentences that are all held for the same, of rows with one column. It is noticed by what all of these have in
-    common, whatever the field: no parameter has a slope that is more than rounding. It is for
-    runs that begin, not for those that go on.
+    common, whatever the field: no parameter has a slope that is more than rounding. It is for runs that begin, not for
+    those that go on.
 
     Args:
         name: what the data are called.

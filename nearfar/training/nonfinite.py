@@ -125,7 +125,7 @@ class FiniteGuard:
 
 def nothing(module: nn.Module) -> Tensor:
     """A loss of 0 with zero gradients, in place of one that is left out; every rank's backward pass needs one."""
-    if any(hasattr(p, "to_local") for p in module.parameters()):
+    if any(distributed.divided(p) for p in module.parameters()):
         return torch.zeros((), requires_grad=True)
     return torch.stack([p.sum() * 0 for p in module.parameters() if p.requires_grad]).sum()
 
@@ -145,7 +145,7 @@ class GuardState(L.Callback):
 
 def gradients_are_finite(gradients: list[Tensor]) -> bool:
     """Whether every element is finite; by the norms, which is ten times faster than looking at every element."""
-    divided = any(hasattr(g, "to_local") for g in gradients)
+    parted = any(distributed.divided(g) for g in gradients)
     dense = [g.coalesce().values() if g.is_sparse else distributed.local(g) for g in gradients]
     dense = [g for g in dense if g.numel()]
     fine = True
@@ -153,7 +153,7 @@ def gradients_are_finite(gradients: list[Tensor]) -> bool:
         norms = torch.stack([norm.float() for norm in torch._foreach_norm(dense)])
         # A sum of squares may overflow where every element is finite; only then are the elements looked at.
         fine = bool(torch.isfinite(norms).all()) or all(bool(torch.isfinite(g).all()) for g in dense)
-    return _everywhere(torch.tensor(fine, device=distributed.local(gradients[0]).device)) if divided else fine
+    return _everywhere(torch.tensor(fine, device=distributed.local(gradients[0]).device)) if parted else fine
 
 
 def refuse_non_finite_weights(module: nn.Module, step: int) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from nearfar.common.distributed import local, norms
+from nearfar.common.distributed import divided, local, norms
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Optimization:
             for members, wd in ((matrices, decay), (vectors, 0.0)):
                 if members:
                     split.append({"params": members, "lr": peak * group.get("lr_scale", 1.0), "weight_decay": wd})
-                    if len({hasattr(p, "to_local") for p in members}) > 1:  # some in parts: no loop takes both at once
+                    if len({divided(p) for p in members}) > 1:  # some in parts: no loop takes both at once
                         split[-1] |= {"foreach": False, "fused": False}
                     factors.append(rate)
         optimizer = self._optimizer(split)
@@ -125,7 +125,7 @@ class Optimization:
             return
         moving = [p for p in parameters if p.grad is not None]
         gradients = [p.grad for p in moving if p.grad is not None]
-        if any(hasattr(g, "to_local") for g in gradients):
+        if any(divided(g) for g in gradients):
             total = torch.stack(norms(gradients)).norm()
             torch._foreach_mul_([local(g) for g in gradients], (self.clip / (total + 1e-6)).clamp(max=1.0))
         else:
@@ -140,7 +140,7 @@ class Optimization:
         if self.optimizer == "rmsprop":
             return torch.optim.RMSprop(groups, alpha=self.beta2, eps=self.eps)
         if self.optimizer == "sgd":
-            fused = _can_fuse(groups) and not any(hasattr(p, "to_local") for group in groups for p in group["params"])
+            fused = _can_fuse(groups) and not any(divided(p) for group in groups for p in group["params"])
             return torch.optim.SGD(groups, momentum=self.momentum, fused=fused)
         if self.optimizer == "larc":
             return LARC(groups, momentum=self.momentum, trust=self.trust)

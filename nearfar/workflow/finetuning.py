@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model
-from torch import Tensor, nn
+from torch import nn
 
 from nearfar.common.rehearsal import rehearsing
 from nearfar.runs.run import Run, RunError
@@ -75,19 +75,19 @@ def fit_tuned(
     start = {name: value.clone() for name, value in method.kept().state_dict().items()}
     logits, linear = (np.zeros((len(rows), len(names))) for _ in range(2))
     part = np.zeros(len(rows), np.int64)
-    strength = linear_map(x, codes, seed)[2]
+    *whole, strength = linear_map(x, codes, seed)
     for fold, (seen, unseen) in enumerate(folds):
         say(f"fine-tuning: fold {fold + 1} of {len(folds)}, {len(seen):,} examples")
         method.kept().load_state_dict(start)
         first = linear_map(x[seen], codes[seen], seed, strength)[:2]
         linear[unseen] = x[unseen].astype(np.float64) @ first[0].T + first[1]
         weight, bias = _tune(method, data, rows[seen], codes[seen], first, epochs, rate, seed)
-        logits[unseen] = _vectors(method, data, rows[unseen]).astype(np.float64) @ weight.T + bias
+        vectors = embed(method, data.subset(rows[unseen])).array
+        logits[unseen] = vectors.astype(np.float64) @ weight.T + bias
         part[unseen] = fold
     say(f"fine-tuning: on all {len(rows):,} examples")
     method.kept().load_state_dict(start)
-    first = linear_map(x, codes, seed, strength)[:2]
-    weight, bias = _tune(method, data, rows, codes, first, epochs, rate, seed)
+    weight, bias = _tune(method, data, rows, codes, (whole[0], whole[1]), epochs, rate, seed)
     return judged(names, weight, bias, logits, codes, part), float((linear.argmax(1) == codes).mean())
 
 
@@ -114,7 +114,7 @@ def _tune(
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(moved, steps)
         targets = torch.as_tensor(codes, device=method.device)
         for step, batch in enumerate(_batches(len(rows), epochs)):
-            vectors = _encoded(method, data, rows[batch])
+            vectors = method.encode(to_device(data.batch(rows[batch]), method.device)).float()
             loss = nn.functional.cross_entropy(head(vectors), targets[torch.as_tensor(batch)])
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"fine-tuning diverged (loss {loss.item()}); lower --rate {rate}")
@@ -148,16 +148,6 @@ def _learning(method: Method) -> Iterator[list[nn.Parameter]]:
     finally:
         for parameter, asked in zip(parameters, before, strict=True):
             parameter.requires_grad_(asked).grad = None
-
-
-def _encoded(method: Method, data: Any, rows: np.ndarray) -> Tensor:
-    return method.encode(to_device(data.batch(rows), method.device)).float()
-
-
-def _vectors(method: Method, data: Any, rows: np.ndarray) -> np.ndarray:
-    with method.frozen():
-        parts = [_encoded(method, data, rows[i : i + 256]).cpu().numpy() for i in range(0, len(rows), 256)]
-    return np.concatenate(parts)
 
 
 def keep_tuned(run: Run, method: Method, classifier: Classifier) -> Path:

@@ -79,7 +79,7 @@ def open_folder(path: Path | str, *, trusted: bool = False) -> Found:
         cls: Any = entry.load()
         return Found(cls.from_pretrained(folder).eval(), entry, dict(described["hyperparameters"]), {})
     for name in catalogue.FIELDS:
-        opens = catalogue.field(name).opens if _may_be(name, folder) else ""
+        opens = catalogue.field(name).opens
         model = imported(opens)(folder, described) if opens else None
         if model is not None:
             return Found(model, None, {}, {})
@@ -93,17 +93,6 @@ def open_folder(path: Path | str, *, trusted: bool = False) -> Found:
     size = (export.about.get("preprocessing") or {}).get("size")
     options = {"size": size[0]} if isinstance(size, list) and len({*size}) == 1 else {}
     return Found(export, find(system) if isinstance(system, str) else None, {}, options)
-
-
-SIGNS = {
-    "multimodal": ("open_clip_config.json", "config.json"),
-    "text": ("modules.json", "model.onnx"),
-}
-"""Files without which a folder is none of a field's: the field need not be loaded to see that."""
-
-
-def _may_be(field: str, folder: Path) -> bool:
-    return any((folder / name).is_file() for name in SIGNS.get(field, ()))
 
 
 def _located(path: Path | str) -> Path:

@@ -91,14 +91,8 @@ def train(
             config |= {"budget": limit.seconds} if limit.shortened is None else {"shortened": [*limit.shortened]}
         run = Run.create(out, config) if first_process() else Run(out)
         keep_what_was_found(run, collection, system, config["data"])
-    if limit is not None and run is not None:
-        limit = replace(limit, keep=lambda decided: _keep_decision(run, decided))
-    _fit_and_let_go(method, collection, training, run, progress=progress, loggers=seen_by, limit=limit)
+    _fit_and_let_go(method, collection, training, run, limit, progress=progress, loggers=seen_by)
     return method, run
-
-
-def _keep_decision(run: Run, decided: Shortened) -> None:
-    run.write_config({**run.config, "shortened": [*decided]})
 
 
 def limit_of(config: Mapping[str, Any], spent: float = 0.0) -> Limit | None:
@@ -135,10 +129,19 @@ def config_of(slug: str, method: Method, data: Any, options: Mapping[str, Any], 
     }
 
 
-def _fit_and_let_go(method: Method, data: Data, training: Training, run: Run | None, **options: Any) -> None:
-    """Train; a run that ends early leaves its folder free, so that the same process can resume it."""
+def _fit_and_let_go(
+    method: Method, data: Data, training: Training, run: Run | None, limit: Limit | None, **options: Any
+) -> None:
+    """Train; what a limit decides is kept with the run. A run that ends early leaves its folder free, so that the same
+    process can resume it."""
+    if limit is not None and run is not None:
+
+        def keep(decided: Shortened) -> None:
+            run.write_config({**run.config, "shortened": [*decided]})
+
+        limit = replace(limit, keep=keep)
     try:
-        fit(method, data, training, run=run, **options)
+        fit(method, data, training, run=run, limit=limit, **options)
     except BaseException:
         if run is not None:
             run.unlock()
@@ -300,15 +303,9 @@ def resume_run(
     keep_what_was_found(run, collection, system, described)
     try:
         extra = [Reconfigured()] if changed else []
-        options: dict[str, Any] = {
-            "checkpoint": checkpoint,
-            "callbacks": extra,
-            "loggers": seen_by,
-        }
         limit = limit_of(config, taken(run).get("seconds", 0.0))
-        if limit is not None:
-            options["limit"] = replace(limit, keep=lambda decided: _keep_decision(run, decided))
-        _fit_and_let_go(method, collection, training, run, progress=progress, **options)
+        options = {"checkpoint": checkpoint, "progress": progress, "callbacks": extra, "loggers": seen_by}
+        _fit_and_let_go(method, collection, training, run, limit, **options)
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise

@@ -85,7 +85,7 @@ def cacr(
 
     def near(rows: Tensor, others: Tensor, start: int) -> Tensor:
         """The weighted mean cost of every row with the other images."""
-        far = squared_lengths(rows).unsqueeze(1) + squared_lengths(others) - 2 * (rows @ others.t())
+        far = _costs(rows, others)
         logits = far * (-tau_neg if near_first else 0.0)
         logits.diagonal(start).fill_(-torch.inf)
         shares = torch.softmax(logits, dim=1)
@@ -143,9 +143,7 @@ def cacr_queue(
         raise ValueError(
             f"cacr_queue needs at least 2 views of queries and keys of each, got {len(queries)} and {len(keys)}"
         )
-    lifted = paired(
-        **{f"queries[{v}]": q for v, q in enumerate(queries)}, **{f"keys[{v}]": k for v, k in enumerate(keys)}
-    )
+    lifted = _with_keys(queries, keys)
     past = embeddings(queue=queue)[0].detach().to(lifted[0].dtype)
     if past.shape[1] != lifted[0].shape[1]:
         raise ValueError(f"queue has width {past.shape[1]} and queries have width {lifted[0].shape[1]}")
@@ -163,10 +161,10 @@ def cacr_queue(
     bank = unit_rows(past)
 
     def near(rows: Tensor, others: Tensor, start: int) -> Tensor:
-        far = squared_lengths(rows).unsqueeze(1) + squared_lengths(bank) - 2 * (rows @ bank.t())
+        far = _costs(rows, bank)
         logits = -tau_neg * far.detach()
         if in_batch:
-            inside = squared_lengths(rows).unsqueeze(1) + squared_lengths(others) - 2 * (rows @ others.t())
+            inside = _costs(rows, others)
             closer = -tau_neg * inside
             closer.diagonal(start).fill_(-torch.inf)
             logits, far = torch.cat([logits, closer], 1), torch.cat([far, inside], 1)
@@ -215,9 +213,7 @@ def cacr_keys(
         )
     choice("cost", cost, ("rbf", "euclidean"))
     number("temperature", temperature, above=0.0)
-    lifted = paired(
-        **{f"queries[{v}]": q for v, q in enumerate(queries)}, **{f"keys[{v}]": k for v, k in enumerate(keys)}
-    )
+    lifted = _with_keys(queries, keys)
     if cost == "euclidean" and len(lifted[0]) < 2:
         raise ValueError("cacr_keys repels other images and needs at least 2 rows in each view, got 1")
     q = [unit_rows(x) for x in lifted[: len(queries)]]
@@ -242,3 +238,14 @@ def cacr_keys(
         each = (share * costs).sum(0)
         total = total + (each.mean() if cost == "rbf" else each.sum())
     return total / len(k)
+
+
+def _costs(rows: Tensor, others: Tensor) -> Tensor:
+    """Squared distances (N, M) of all rows."""
+    return squared_lengths(rows).unsqueeze(1) + squared_lengths(others) - 2 * (rows @ others.t())
+
+
+def _with_keys(queries: Sequence[Tensor], keys: Sequence[Tensor]) -> list[Tensor]:
+    """All queries, then all keys, of one shape and in one dtype."""
+    named = {f"queries[{v}]": q for v, q in enumerate(queries)} | {f"keys[{v}]": k for v, k in enumerate(keys)}
+    return paired(**named)

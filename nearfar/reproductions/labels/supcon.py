@@ -61,12 +61,12 @@ REPRODUCTION = Reproduction(
     setting=f"""{named()}, 3,000 pictures, a four-layer conv net, the same views for all arms, {STEPS} steps of 128,
     AdamW. Cross-entropy is judged by its own classifier, the contrastive arms by a linear probe on the frozen encoder.
     Corruptions: noise, contrast, pixelation and brightness at severity 3.""",
-    explanation="""At 16 pixels SupCon learns
-    features that a probe reads less well than cross-entropy's own classifier. On a fifth of the training pictures (one
-    other seed; cross-entropy, SupCon with temperature 0.07, 0.1 and 0.5): 0.500, 0.443, 0.437 and 0.477 after 300
-    steps, 0.542, 0.473, 0.498 and 0.522 after 1,200. So neither length nor temperature alone is the cause: a
-    temperature that weighs near negatives less takes half of the distance. The paper compares at 224 pixels, with
-    batches of 6,144 and 350 epochs; of batches of 128 each picture meets about 25 of its own class.""",
+    explanation="""At 16 pixels SupCon learns features that a probe reads less well than cross-entropy's own
+    classifier does its. On a fifth of the training pictures (one other seed; cross-entropy, SupCon with temperature
+    0.07, 0.1 and 0.5): 0.500, 0.443, 0.437 and 0.477 after 300 steps, 0.542, 0.473, 0.498 and 0.522 after 1,200. So
+    neither length nor temperature alone is the cause: a temperature that weighs near negatives less takes half of
+    the distance. The paper compares at 224 pixels, with batches of 6,144 and 350 epochs; of batches of 128 each
+    picture meets about 25 of its own class.""",
     claims=(
         Claim("SupCon beats cross-entropy", "supcon", "cross-entropy", "accuracy"),
         Claim("SupCon beats cross-entropy on corrupted pictures", "supcon", "cross-entropy", "corrupted accuracy"),
